@@ -1,0 +1,40 @@
+namespace Reconciler.Agent.Hosting;
+
+/// <summary>Every setting of the node commands, after flags, environment and the config file were merged and checked.</summary>
+public sealed record NodeOptions
+{
+    public string ContainerdAddress { get; init; } = "/run/containerd/containerd.sock";
+
+    public string ContainerdNamespace { get; init; } = "reconciler";
+
+    public string StateDir { get; init; } = "/var/lib/reconciler";
+
+    public string LogDir { get; init; } = "/var/log/reconciler";
+
+    public required string NodeName { get; init; }
+
+    /// <summary>Where the host's root is seen from here; <c>/</c> unless in a pod or under a private mount namespace.</summary>
+    public string HostRoot { get; init; } = "/";
+
+    /// <summary>Folders as given on the command line.</summary>
+    public IReadOnlyList<string> Manifests { get; init; } = [];
+
+    public IReadOnlyDictionary<string, string> NodeLabels { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Registry hosts (host[:port]) spoken to without TLS.</summary>
+    public IReadOnlyList<string> PlainHttp { get; init; } = [];
+
+    /// <summary>docker config.json with pull credentials; null = $DOCKER_CONFIG or ~/.docker.</summary>
+    public string? DockerConfig { get; init; }
+
+    public bool EmbeddedContainerd { get; init; }
+
+    /// <summary>Bytes kept per log file; older ones are cut off.</summary>
+    public long LogMaxBytes { get; init; } = 10 << 20;
+
+    /// <summary>Share of the log disk that log files must leave free, 0 to 0.9.</summary>
+    public double LogReserve { get; init; } = 0.05;
+
+    /// <summary>Period of the full list that corrects what events missed.</summary>
+    public TimeSpan ResyncInterval { get; init; } = TimeSpan.FromSeconds(60);
+}

@@ -1,0 +1,25 @@
+using Reconciler.Core.Model;
+using Reconciler.Core.Planning;
+
+namespace Reconciler.Core.Ports;
+
+/// <summary>Where the newest outcome per key goes: state.json, the log, later the API. Never blocks the loop, never throws.</summary>
+public interface IStatusSink
+{
+    void Report(StatusReport report);
+
+    /// <summary>What an earlier run of the agent left about a key's failures, so that a restart does not retry at once.</summary>
+    KeyMemory? Recall(ResourceKey key);
+
+    /// <summary>The key is neither declared nor present any more.</summary>
+    void Forget(ResourceKey key);
+}
+
+/// <param name="Actions">What was carried out in this pass, failures included as the last one.</param>
+/// <param name="Attempt">Failed attempts in a row for this key; 0 after success.</param>
+/// <param name="NextTry">When it is tried again by itself; null = on the next event.</param>
+public sealed record StatusReport(
+    ResourceKey Key, Condition Condition, EquatableArray<NodeAction> Actions, int Attempt, DateTimeOffset? NextTry, DateTimeOffset At, string SpecHash);
+
+/// <param name="SpecHash">The declaration the failures belong to; a changed one starts afresh.</param>
+public sealed record KeyMemory(int Attempt, DateTimeOffset? NextTry, string SpecHash, Condition Condition);
