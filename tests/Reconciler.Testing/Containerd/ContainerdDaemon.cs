@@ -49,6 +49,7 @@ public sealed class ContainerdDaemon : IAsyncDisposable
             [plugins."io.containerd.internal.v1.opt"]
               path = "{_folder["opt"]}"
             """);
+        await File.WriteAllTextAsync(_folder["namespace"], Namespace); // scripts/test.sh sweeps by it
         // exec: the pid is the daemon's own. The shim is looked up in the working folder, then PATH.
         var start = new ProcessStartInfo("/bin/sh", ["-c", "cd \"$1\"; exec \"$0\" --config config.toml >>log 2>&1 </dev/null", $"{_bin}/containerd", Folder]);
         start.Environment["PATH"] = $"{_bin}:{Environment.GetEnvironmentVariable("PATH")}";

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Builds everything and runs every test on real servers. The last line is "N passed, N failed".
+# Usage: sudo scripts/test.sh [PROJECT...]      PROJECT: Core, Containerd, Sources, Agent, EndToEnd
+set -u
+cd "$(dirname "$0")/.."
+[ "$(id -u)" -eq 0 ] || { echo "scripts/test.sh: run as root, containers need it" >&2; exit 1; }
+command -v dotnet >/dev/null || { echo "scripts/test.sh: the .NET 10 SDK is missing (dotnet is not on PATH)" >&2; exit 1; }
+projects=("$@")
+[ ${#projects[@]} -gt 0 ] || projects=(Core Sources Containerd Agent EndToEnd)
+
+root=$(mktemp -d /tmp/rct-XXXXXX) # every fixture lives below it, so one sweep finds all
+export RECONCILER_TEST_ROOT=$root
+
+sweep() {
+  trap - EXIT
+  trap '' INT TERM
+  for pid in $(pgrep -f -- "$root" || true); do
+    [ "$pid" = $$ ] || kill -9 "$pid" 2>/dev/null
+  done
+  for file in "$root"/*/namespace; do
+    [ -e "$file" ] || continue
+    ns=$(cat "$file")
+    [ -n "$ns" ] || continue
+    for group in /sys/fs/cgroup/"$ns" /sys/fs/cgroup/*/"$ns"; do
+      [ -d "$group" ] || continue
+      find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -9 2>/dev/null
+      find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+    done
+    rm -rf "/run/containerd/runc/$ns"
+  done
+  awk -v r="$root/" 'index($2, r) == 1 {print $2}' /proc/mounts | sort -r | xargs -r -n1 umount -l 2>/dev/null
+  rm -rf "$root"
+}
+trap sweep EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+passed=0 failed=0
+finish() {
+  echo "$passed passed, $failed failed"
+  [ "$failed" -eq 0 ]
+  exit $?
+}
+
+scripts/install.sh containerd runc docker-registry busybox-static git jq clang zlib1g-dev procps || { failed=1; finish; }
+
+step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
+
+step "build"
+build=$(mktemp "$root/build.XXXXXX")
+if ! dotnet build Reconciler.sln -c Release --nologo -v q >"$build" 2>&1; then
+  grep -E 'error|warn' "$build" | sort -u | head -40 || cat "$build"
+  failed=1
+  finish
+fi
+case " ${projects[*]} " in
+  *" EndToEnd "*)
+    step "publish"
+    scripts/build.sh || { failed=1; finish; }
+    ;;
+esac
+
+for project in "${projects[@]}"; do
+  step "$project"
+  log="$root/$project.log"
+  timeout -k 30 1800 "artifacts/bin/Reconciler.$project.Tests/release/Reconciler.$project.Tests" --no-ansi --no-progress >"$log" 2>&1 &
+  wait $!
+  code=$?
+  # "total: 12 / failed: 0 / succeeded: 12 / skipped: 0"
+  ok=$(sed -n 's/^ *succeeded: *\([0-9]*\).*/\1/p' "$log" | tail -n 1)
+  bad=$(sed -n 's/^ *failed: *\([0-9]*\).*/\1/p' "$log" | tail -n 1)
+  skipped=$(sed -n 's/^ *skipped: *\([0-9]*\).*/\1/p' "$log" | tail -n 1)
+  if [ "$code" -ne 0 ] || [ "${skipped:-0}" -ne 0 ] || [ -z "$ok" ]; then
+    cat "$log"
+    [ -n "$bad" ] && [ "$bad" -gt 0 ] || bad=1 # it crashed, hung or ran nothing
+  fi
+  passed=$((passed + ${ok:-0}))
+  failed=$((failed + ${bad:-0}))
+  echo "$project: ${ok:-0} passed, ${bad:-0} failed, ${skipped:-0} skipped"
+done
+step "done"
+finish
