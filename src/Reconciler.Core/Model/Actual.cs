@@ -10,7 +10,7 @@ public sealed record Actual(EquatableArray<ActualContainer> Containers, ActualIm
 
 public enum ContainerState
 {
-    /// <summary>A record without a task: a crash left it, or someone deleted the task.</summary>
+    /// <summary>A record without a task and without a recorded exit: a crash left it, or someone deleted the task. Only said when nothing of it runs.</summary>
     NoTask,
 
     /// <summary>The task exists and never started.</summary>
@@ -18,10 +18,10 @@ public enum ContainerState
     Running,
     Paused,
 
-    /// <summary>The process ended.</summary>
+    /// <summary>The process ended; its task may be there still, or its exit is in the labels.</summary>
     Exited,
 
-    /// <summary>The shim does not answer: neither dead nor alive can be assumed.</summary>
+    /// <summary>The shim does not answer, or a vanished task's processes may still live: neither dead nor alive can be assumed.</summary>
     Unknown,
 }
 
@@ -38,13 +38,14 @@ public sealed record ActualContainer
 
     public required ContainerState State { get; init; }
 
-    /// <summary>Counts up by one per incarnation of the key.</summary>
+    /// <summary>Counts up by one per incarnation of the key. The first is the unix time in seconds, so that a key that comes back never reuses a name.</summary>
     public required long Incarnation { get; init; }
 
     public int Pid { get; init; }
 
     public DateTimeOffset CreatedAt { get; init; }
 
+    /// <summary>Null = never started, as far as the record and its task tell.</summary>
     public DateTimeOffset? StartedAt { get; init; }
 
     public DateTimeOffset? FinishedAt { get; init; }
@@ -64,9 +65,18 @@ public sealed record ActualContainer
     /// <summary>Set before the stop signal was sent; SIGKILL is due then.</summary>
     public DateTimeOffset? StopBy { get; init; }
 
+    /// <summary>The grace of the declaration it was last made or adopted with; used once nothing declares it.</summary>
+    public TimeSpan GracePeriod { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>When <see cref="ContainerState.Unknown"/> was first seen; null = not unknown.</summary>
+    public DateTimeOffset? UnknownSince { get; init; }
+
     public string ImageReference { get; init; } = "";
 
     public string ImageDigest { get; init; } = "";
+
+    /// <summary>Some image record has <see cref="ImageDigest"/>; filled by <see cref="Ports.NodeObservation.From"/>.</summary>
+    public bool ImagePresent { get; init; }
 
     /// <summary>Exit facts are already in the record's labels.</summary>
     public bool ExitRecorded { get; init; }
@@ -79,8 +89,23 @@ public sealed record ActualContainer
 }
 
 /// <summary>An image record.</summary>
-/// <param name="Reference">Its name.</param>
-/// <param name="Digest">Digest of its target.</param>
-/// <param name="Managed">Made by the agent, so it may be removed by it.</param>
-/// <param name="UnusedSince">When a list first found nothing declared or retained that uses it; null = used.</param>
-public sealed record ActualImage(string Reference, string Digest, bool Managed, DateTimeOffset? UnusedSince = null);
+public sealed record ActualImage
+{
+    /// <summary>The record's name.</summary>
+    public required string Reference { get; init; }
+
+    /// <summary>Digest of its target.</summary>
+    public required string Digest { get; init; }
+
+    /// <summary>Made by the agent, so it may be removed by it.</summary>
+    public bool Managed { get; init; }
+
+    /// <summary>The agent has asked a registry for this name since it is declared (label): policy Always asks no second time.</summary>
+    public bool Resolved { get; init; }
+
+    /// <summary>Written by <see cref="Planning.NodeAction.MarkImage"/> when nothing declared or present used it; null = used. A pull clears it.</summary>
+    public DateTimeOffset? UnusedSince { get; init; }
+
+    /// <summary>Containers of ours, in any state, with this reference or digest; filled by <see cref="Ports.NodeObservation.From"/>.</summary>
+    public EquatableArray<ResourceKey> UsedBy { get; init; }
+}

@@ -15,6 +15,9 @@ public abstract record Wish
         public static readonly NotDeclared Instance = new();
     }
 
+    /// <summary>An image that is not declared itself but needed by a declared container: it stays.</summary>
+    public sealed record Retained(ResourceKey By) : Wish;
+
     /// <summary>A source is missing, unreadable or not synced: leave as it is, and say why.</summary>
     public sealed record Doubt(string Reason) : Wish;
 }

@@ -12,6 +12,8 @@ public abstract record NodeAction(string Reason)
 
     /// <summary>Creates and starts the next incarnation.</summary>
     /// <param name="ImageDigest">The recorded digest to run again; null = what the reference points to now.</param>
+    /// <param name="Restarts">Label restarts of the new incarnation.</param>
+    /// <param name="Failures">Label failures of the new incarnation.</param>
     public sealed record CreateContainer(ContainerSpec Spec, long Incarnation, string? ImageDigest, int Restarts, int Failures, string Reason)
         : NodeAction(Reason);
 
@@ -25,8 +27,11 @@ public abstract record NodeAction(string Reason)
     /// <summary>Writes exit code, reason and time into the labels, then deletes the task: the record stays as the memory.</summary>
     public sealed record RecordExit(string Id, string Reason) : NodeAction(Reason);
 
-    /// <summary>The same container is now declared elsewhere: only the source label changes.</summary>
-    public sealed record AdoptContainer(string Id, string Source, string Reason) : NodeAction(Reason);
+    /// <summary>The same container is now declared elsewhere or with another grace: only the labels source and grace change.</summary>
+    public sealed record AdoptContainer(string Id, string Source, TimeSpan Grace, string Reason) : NodeAction(Reason);
 
     public sealed record RemoveImage(string Reference, string Reason) : NodeAction(Reason);
+
+    /// <summary>Writes (or, with null, removes) the label that says since when nothing uses the image.</summary>
+    public sealed record MarkImage(string Reference, DateTimeOffset? UnusedSince, string Reason) : NodeAction(Reason);
 }

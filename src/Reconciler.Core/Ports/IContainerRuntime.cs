@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using Reconciler.Core.Model;
 using Reconciler.Core.Planning;
 
@@ -7,7 +6,10 @@ namespace Reconciler.Core.Ports;
 /// <summary>The node's containers and images. Every call may throw <see cref="RuntimeException"/> and nothing else but cancellation.</summary>
 public interface IContainerRuntime
 {
-    /// <summary>One full list, a constant number of RPCs; it also renews what <see cref="ObserveAsync"/> answers from.</summary>
+    /// <summary>
+    /// One full list, a constant number of RPCs; it also renews what <see cref="ObserveAsync"/> answers from, but never undoes there
+    /// what a verb or an event told while the list was under way: a container forgotten for a moment would be made twice.
+    /// </summary>
     Task<NodeObservation> ListAsync(CancellationToken cancellation);
 
     /// <summary>One key as it is now. <paramref name="image"/>: the reference to look up beside a container.</summary>
@@ -19,11 +21,13 @@ public interface IContainerRuntime
     /// <summary>Hints that a key changed, and gaps after which only a list helps. Ends only by cancellation.</summary>
     IAsyncEnumerable<RuntimeEvent> EventsAsync(CancellationToken cancellation);
 
-    /// <summary>Fetches and unpacks; at most one pull per reference runs, later callers join it.</summary>
-    Task<ActualImage> PullImageAsync(NodeAction.PullImage action, CancellationToken cancellation);
+    /// <summary>Fetches and unpacks, marks the record resolved and used; at most one pull per reference runs, later callers join it. May be cancelled at any time.</summary>
+    Task<PulledImage> PullImageAsync(NodeAction.PullImage action, CancellationToken cancellation);
 
+    /// <summary>Creates and starts, or leaves nothing behind. An image that is not there: <see cref="RuntimeErrorKind.Conflict"/>.</summary>
     Task CreateContainerAsync(NodeAction.CreateContainer action, CancellationToken cancellation);
 
+    /// <summary>Returns once nothing of it runs any more. Cancelling it ends only the waiting: the recorded stop-by stays and the next call goes on.</summary>
     Task StopContainerAsync(NodeAction.StopContainer action, CancellationToken cancellation);
 
     Task DeleteContainerAsync(NodeAction.DeleteContainer action, CancellationToken cancellation);
@@ -32,11 +36,15 @@ public interface IContainerRuntime
 
     Task AdoptContainerAsync(NodeAction.AdoptContainer action, CancellationToken cancellation);
 
+    /// <summary>Fails with reason RegistryUnreachable, removing nothing, while the image's registry does not answer.</summary>
     Task RemoveImageAsync(NodeAction.RemoveImage action, CancellationToken cancellation);
+
+    Task MarkImageAsync(NodeAction.MarkImage action, CancellationToken cancellation);
 }
 
-/// <summary>The whole node as one list saw it; only what is ours.</summary>
-public sealed record NodeObservation(ImmutableDictionary<ResourceKey, Actual> Resources);
+/// <summary>What a pull gave.</summary>
+/// <param name="Stale">Why the present digest was taken instead of the registry's answer; null = the registry answered.</param>
+public sealed record PulledImage(ActualImage Image, string? Stale);
 
 public abstract record RuntimeEvent
 {
@@ -45,7 +53,7 @@ public abstract record RuntimeEvent
     }
 
     /// <summary>A container exited, or a record of ours was changed by someone.</summary>
-    /// <param name="Exit">True for an exit: acted on at once, even in a resync.</param>
+    /// <param name="Exit">True for the exit of a container whose creation had succeeded: acted on at once, even in a failure backoff.</param>
     public sealed record Changed(ResourceKey Key, bool Exit) : RuntimeEvent;
 
     /// <summary>Events may have been lost: list.</summary>
