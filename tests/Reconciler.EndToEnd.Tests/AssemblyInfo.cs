@@ -1,0 +1,3 @@
+using Reconciler.EndToEnd.Tests;
+
+[assembly: AssemblyFixture(typeof(SharedRegistry))]
