@@ -40,6 +40,14 @@ public interface IContainerRuntime
     Task RemoveImageAsync(NodeAction.RemoveImage action, CancellationToken cancellation);
 
     Task MarkImageAsync(NodeAction.MarkImage action, CancellationToken cancellation);
+
+    /// <summary>
+    /// Removes what a workload has beside its containers (emptyDir folders, network files) for every workload without a container
+    /// and without a key in <paramref name="declared"/>. To be called only while every source is synced and nothing is held: after the last
+    /// container of a workload went, and with each full list. It costs no RPC.
+    /// </summary>
+    /// <param name="declared">Keys of all declared containers, suspended ones included.</param>
+    Task CleanWorkloadsAsync(IReadOnlyCollection<ResourceKey> declared, CancellationToken cancellation);
 }
 
 /// <summary>What a pull gave.</summary>
