@@ -1,9 +1,14 @@
+using Microsoft.Extensions.Logging;
+
 namespace Reconciler.Agent.Hosting;
 
 /// <summary>Every setting of the node commands, after flags, environment and the config file were merged and checked.</summary>
 public sealed record NodeOptions
 {
     public string ContainerdAddress { get; init; } = "/run/containerd/containerd.sock";
+
+    /// <summary>False = the default; an embedded containerd under the state dir is then looked for first.</summary>
+    public bool ContainerdAddressGiven { get; init; }
 
     public string ContainerdNamespace { get; init; } = "reconciler";
 
@@ -37,4 +42,6 @@ public sealed record NodeOptions
 
     /// <summary>Period of the full list that corrects what events missed.</summary>
     public TimeSpan ResyncInterval { get; init; } = TimeSpan.FromSeconds(60);
+
+    public LogLevel LogLevel { get; init; } = LogLevel.Information;
 }

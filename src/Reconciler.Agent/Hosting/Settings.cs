@@ -1,0 +1,83 @@
+namespace Reconciler.Agent.Hosting;
+
+/// <summary>All settings, and which commands have them.</summary>
+internal static class Settings
+{
+    public const string ConfigFlag = "--config";
+    public const string ConfigVariable = "RECONCILER_CONFIG";
+
+    public static readonly Setting ContainerdAddress = Single("containerd-address", "SOCK",
+        "containerd's socket (default /run/containerd/containerd.sock; the embedded one's where the state dir has it)",
+        (o, v) => o with { ContainerdAddress = SettingValues.Socket(v), ContainerdAddressGiven = true });
+
+    public static readonly Setting ContainerdNamespace = Single("containerd-namespace", "NAME", "containerd namespace of ours alone (default reconciler)",
+        (o, v) => o with { ContainerdNamespace = SettingValues.Namespace(v) });
+
+    public static readonly Setting StateDir = Single("state-dir", "DIR", "state and volumes (default /var/lib/reconciler)",
+        (o, v) => o with { StateDir = SettingValues.AbsolutePath(v) });
+
+    public static readonly Setting LogDir = Single("log-dir", "DIR", "log files of the containers (default /var/log/reconciler)",
+        (o, v) => o with { LogDir = SettingValues.AbsolutePath(v) });
+
+    public static readonly Setting NodeName = Single("node-name", "NAME", "this node's name (default: the host name in lower case)",
+        (o, v) => o with { NodeName = SettingValues.NodeName(v) });
+
+    public static readonly Setting HostRoot = Single("host-root", "DIR", "where the host's / is seen from here (default /)",
+        (o, v) => o with { HostRoot = SettingValues.AbsolutePath(v) });
+
+    public static readonly Setting EmbeddedContainerd = new("embedded-containerd", "", "use a private containerd with its data under the state dir; agent starts it",
+        SettingShape.Switch, (o, v) => o with { EmbeddedContainerd = SettingValues.Switch(v[0]) });
+
+    public static readonly Setting LogLevel = Single("log-level", "LEVEL", "trace, debug, info, warn or error (default info)",
+        (o, v) => o with { LogLevel = SettingValues.Level(v) });
+
+    public static readonly Setting Manifests = new("manifests", "DIR", "folder of YAML that declares what runs; repeatable", SettingShape.Repeatable, ApplyManifests);
+
+    public static readonly Setting NodeLabels = new("node-labels", "K=V,...", "labels of this node, for NodeWorkloadSets", SettingShape.Pairs, ApplyLabels);
+
+    public static readonly Setting PlainHttp = new("plain-http", "HOST[:PORT]", "registry spoken to without TLS; repeatable", SettingShape.Repeatable,
+        (o, v) => o with { PlainHttp = [.. v.Select(SettingValues.RegistryHost).Distinct()] });
+
+    public static readonly Setting DockerConfig = Single("docker-config", "FILE", "docker config.json with pull credentials (default $DOCKER_CONFIG, ~/.docker)",
+        (o, v) => o with { DockerConfig = Path.GetFullPath(SettingValues.NotEmpty(v)) });
+
+    public static readonly Setting LogMaxSize = Single("log-max-size", "SIZE", "bytes kept per log file, older ones are cut off (default 10Mi)",
+        (o, v) => o with { LogMaxBytes = SettingValues.Bytes(v, 64 << 10) });
+
+    public static readonly Setting LogReserve = Single("log-reserve", "SHARE", "share of the log disk to leave free (default 5%)",
+        (o, v) => o with { LogReserve = SettingValues.Share(v) });
+
+    public static readonly Setting ResyncInterval = Single("resync-interval", "TIME", "period of the full list that corrects what events missed (default 60s)",
+        (o, v) => o with { ResyncInterval = SettingValues.Duration(v, TimeSpan.FromSeconds(1), TimeSpan.FromHours(24)) });
+
+    /// <summary>What every command of a node has.</summary>
+    public static readonly IReadOnlyList<Setting> Node =
+        [ContainerdAddress, ContainerdNamespace, StateDir, LogDir, NodeName, HostRoot, EmbeddedContainerd, LogLevel];
+
+    public static readonly IReadOnlyList<Setting> Declaring = [.. Node, Manifests, NodeLabels];
+
+    public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig];
+
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, .. Registry, LogMaxSize, LogReserve, ResyncInterval];
+
+    private static Setting Single(string name, string placeholder, string summary, Func<NodeOptions, string, NodeOptions> apply) =>
+        new(name, placeholder, summary, SettingShape.Single, (options, values) => apply(options, values[0]));
+
+    private static NodeOptions ApplyManifests(NodeOptions options, IReadOnlyList<string> folders)
+    {
+        foreach (var folder in folders) SettingValues.NotEmpty(folder);
+        if (folders.Distinct().Count() < folders.Count) throw new SettingException("each folder once");
+        return options with { Manifests = [.. folders] };
+    }
+
+    private static NodeOptions ApplyLabels(NodeOptions options, IReadOnlyList<string> pairs)
+    {
+        var labels = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var pair in pairs)
+        {
+            var (key, value) = SettingValues.NodeLabel(pair);
+            if (!labels.TryAdd(key, value)) throw new SettingException($"each key once; {key} is there twice");
+        }
+        return options with { NodeLabels = labels };
+    }
+}
