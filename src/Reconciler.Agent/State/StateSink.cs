@@ -1,0 +1,228 @@
+using Microsoft.Extensions.Logging;
+using Reconciler.Core.Model;
+using Reconciler.Core.Planning;
+using Reconciler.Core.Ports;
+
+namespace Reconciler.Agent.State;
+
+/// <summary>Keeps the newest report per key, writes them to state.json at most five times a second, and says each action in the log.</summary>
+public sealed partial class StateSink : IStatusSink, IAsyncDisposable
+{
+    public const int MaxEvents = 20;
+
+    private static readonly TimeSpan MinimumPeriod = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan RetryAfterFailure = TimeSpan.FromSeconds(5);
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ResourceKey, KeyState> _keys = [];
+    private readonly SemaphoreSlim _signal = new(0);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly string _path;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly ITimer _heartbeat;
+    private readonly Task _writer;
+    private AgentProcess _agent;
+    private IReadOnlyList<PullState> _pulls = [];
+    private IReadOnlyList<string> _problems = [];
+    private bool _dirty;
+    private bool _closed;
+
+    private StateSink(string stateDir, AgentProcess agent, AgentState? before, TimeProvider time, ILogger logger)
+    {
+        (_path, _agent, _time, _logger) = (StateFile.PathIn(stateDir), agent, time, logger);
+        foreach (var key in before?.Keys ?? []) _keys[key.Key] = key;
+        _heartbeat = time.CreateTimer(_ => Signal(), null, AgentLiveness.Heartbeat, AgentLiveness.Heartbeat);
+        _writer = Task.Run(WriteAsync);
+        MarkDirty();
+    }
+
+    /// <summary>Takes over what an earlier agent left. A damaged or foreign file is set aside as state.json.broken.</summary>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    public static StateSink Open(string stateDir, AgentProcess agent, TimeProvider time, ILogger logger)
+    {
+        var path = StateFile.PathIn(stateDir);
+        AgentState? before = null;
+        try
+        {
+            before = StateFile.Read(path);
+        }
+        catch (InvalidDataException e)
+        {
+            File.Move(path, path + ".broken", overwrite: true);
+            LogBroken(logger, path, e.Message);
+        }
+        return new StateSink(stateDir, agent, before, time, logger);
+    }
+
+    public void SetPhase(string phase, string message = "")
+    {
+        lock (_lock)
+        {
+            if (_agent.Phase == phase && _agent.Message == message) return;
+            _agent = _agent with { Phase = phase, Message = message };
+        }
+        MarkDirty();
+    }
+
+    public void SetPulls(IReadOnlyList<PullState> pulls)
+    {
+        lock (_lock)
+        {
+            if (pulls.Count == 0 && _pulls.Count == 0) return;
+            _pulls = pulls;
+        }
+        MarkDirty();
+    }
+
+    public void SetProblems(IReadOnlyList<string> problems)
+    {
+        lock (_lock)
+        {
+            if (_problems.SequenceEqual(problems)) return;
+            _problems = problems;
+        }
+        MarkDirty();
+    }
+
+    public void Report(StatusReport report)
+    {
+        KeyState? before;
+        KeyState after;
+        lock (_lock)
+        {
+            before = _keys.GetValueOrDefault(report.Key);
+            after = KeyHistory.Merge(before, report);
+            if (ReferenceEquals(before, after)) return;
+            _keys[report.Key] = after;
+        }
+        Log(before, report);
+        MarkDirty();
+    }
+
+    public KeyMemory? Recall(ResourceKey key)
+    {
+        lock (_lock)
+        {
+            return _keys.TryGetValue(key, out var state)
+                ? new KeyMemory(state.Attempt, state.NextTry, state.SpecHash, new Condition(state.Ready, state.Reason, state.Message))
+                : null;
+        }
+    }
+
+    public void Forget(ResourceKey key)
+    {
+        lock (_lock)
+        {
+            if (!_keys.Remove(key)) return;
+        }
+        MarkDirty();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_closed) return;
+        _closed = true;
+        SetPhase("Stopped");
+        SetPulls([]);
+        await _heartbeat.DisposeAsync();
+        await _stop.CancelAsync();
+        await _writer;
+        WriteNow();
+        _stop.Dispose();
+        _signal.Dispose();
+    }
+
+    private void MarkDirty()
+    {
+        lock (_lock) _dirty = true;
+        Signal();
+    }
+
+    private void Signal()
+    {
+        try
+        {
+            if (_signal.CurrentCount == 0) _signal.Release();
+        }
+        catch (ObjectDisposedException)
+        {
+            // a last tick of the timer, or a report after the end
+        }
+    }
+
+    private async Task WriteAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                await _signal.WaitAsync(_stop.Token);
+                await Task.Delay(WriteNow() ? MinimumPeriod : RetryAfterFailure, _time, _stop.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // DisposeAsync writes what is left
+        }
+    }
+
+    private bool WriteNow()
+    {
+        AgentState state;
+        bool dirty;
+        lock (_lock)
+        {
+            (dirty, _dirty) = (_dirty, false);
+            state = new AgentState { Agent = _agent, Keys = [.. _keys.Values], Pulls = _pulls, Problems = _problems };
+        }
+        try
+        {
+            if (dirty || !File.Exists(_path)) StateFile.Write(_path, state);
+            File.SetLastWriteTimeUtc(_path, _time.GetUtcNow().UtcDateTime);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogNotWritten(_logger, _path, e.Message);
+            MarkDirty();
+            return false;
+        }
+    }
+
+    private void Log(KeyState? before, StatusReport report)
+    {
+        var failed = report.Attempt > 0 && !report.Condition.Ready;
+        for (var i = 0; i < report.Actions.Count; i++)
+        {
+            var action = report.Actions[i];
+            if (failed && i == report.Actions.Count - 1) LogFailed(_logger, report.Key, ActionText.Of(action), action.Reason);
+            else LogDone(_logger, report.Key, ActionText.Of(action), action.Reason);
+        }
+        if (before?.Reason == report.Condition.Reason && before.Message == report.Condition.Message && !failed) return;
+        if (failed) LogProblem(_logger, report.Key, report.Condition.Reason, report.Condition.Message, report.Attempt, Wait(report));
+        else LogCondition(_logger, report.Key, report.Condition.Reason, report.Condition.Message);
+    }
+
+    private static string Wait(StatusReport report) => report.NextTry is { } next
+        ? string.Create(System.Globalization.CultureInfo.InvariantCulture, $"in {Math.Max(0, (next - report.At).TotalSeconds):0.#} s")
+        : "on the next change";
+
+    [LoggerMessage(1001, LogLevel.Information, "{Key}: {Action} ({Reason})")]
+    private static partial void LogDone(ILogger logger, ResourceKey key, string action, string reason);
+
+    [LoggerMessage(1002, LogLevel.Warning, "{Key}: could not {Action} ({Reason})")]
+    private static partial void LogFailed(ILogger logger, ResourceKey key, string action, string reason);
+
+    [LoggerMessage(1003, LogLevel.Warning, "{Key}: {Reason}: {Message}; attempt {Attempt}, again {Wait}")]
+    private static partial void LogProblem(ILogger logger, ResourceKey key, string reason, string message, int attempt, string wait);
+
+    [LoggerMessage(1004, LogLevel.Information, "{Key}: {Reason} {Message}")]
+    private static partial void LogCondition(ILogger logger, ResourceKey key, string reason, string message);
+
+    [LoggerMessage(1005, LogLevel.Warning, "{Path} could not be read and is now {Path}.broken: {Error}; reasons and backoff start afresh")]
+    private static partial void LogBroken(ILogger logger, string path, string error);
+
+    [LoggerMessage(1006, LogLevel.Warning, "{Path} could not be written, trying again: {Error}")]
+    private static partial void LogNotWritten(ILogger logger, string path, string error);
+}
