@@ -6,6 +6,9 @@ namespace Reconciler.Core.Model;
 public sealed record Actual(EquatableArray<ActualContainer> Containers, ActualImage? Image)
 {
     public static readonly Actual Nothing = new([], null);
+
+    /// <summary>Source label of the newest incarnation; empty without one.</summary>
+    public string SourceLabel => Containers.Count > 0 ? Containers[0].Source : "";
 }
 
 public enum ContainerState
@@ -83,6 +86,9 @@ public sealed record ActualContainer
 
     /// <summary>The shim holds its log files no longer (a full disk closed them).</summary>
     public bool LogBroken { get; init; }
+
+    /// <summary>Something of it runs, or may run: it has to be stopped before another copy starts.</summary>
+    public bool IsLive => State is ContainerState.Running or ContainerState.Paused or ContainerState.Unknown;
 
     /// <summary>The normalised process as recorded at creation; only filled where a plan is explained, else null.</summary>
     public ContainerProcess? Process { get; init; }

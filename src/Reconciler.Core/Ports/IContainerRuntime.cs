@@ -18,7 +18,7 @@ public interface IContainerRuntime
     /// <summary>Re-attaches to everything of ours that runs, so that exits are seen. Called once at start and after each gap.</summary>
     Task RecoverAsync(CancellationToken cancellation);
 
-    /// <summary>Hints that a key changed, and gaps after which only a list helps. Ends only by cancellation.</summary>
+    /// <summary>Hints that a key changed, and gaps after which only a list helps: one as soon as it is subscribed, one after each loss. Ends only by cancellation.</summary>
     IAsyncEnumerable<RuntimeEvent> EventsAsync(CancellationToken cancellation);
 
     /// <summary>Fetches and unpacks, marks the record resolved and used; at most one pull per reference runs, later callers join it. May be cancelled at any time.</summary>
@@ -44,7 +44,7 @@ public interface IContainerRuntime
     /// <summary>
     /// Removes what a workload has beside its containers (emptyDir folders, network files) for every workload without a container
     /// and without a key in <paramref name="declared"/>. To be called only while every source is synced and nothing is held: after the last
-    /// container of a workload went, and with each full list. It costs no RPC.
+    /// container of a workload went, and with each full list. A container that is just being created counts as present. It costs no RPC.
     /// </summary>
     /// <param name="declared">Keys of all declared containers, suspended ones included.</param>
     Task CleanWorkloadsAsync(IReadOnlyCollection<ResourceKey> declared, CancellationToken cancellation);

@@ -1,0 +1,209 @@
+using Reconciler.Core.Model;
+
+namespace Reconciler.Core.Engine;
+
+/// <summary>Why a key is added, weakest first.</summary>
+public enum Trigger
+{
+    /// <summary>Something may have changed. Ignored while the key waits after a failure, or our own failed attempts would spin the loop.</summary>
+    Hint,
+
+    /// <summary>A container exited: looked at now, also after a failure; the count of failures stays.</summary>
+    Exit,
+
+    /// <summary>The declaration changed: now, failures forgotten, the pass under way cancelled.</summary>
+    Declared,
+}
+
+/// <summary>
+/// Which key is looked at next, and when. A key is absent, queued for a time, or taken by one lease; what is added while it is
+/// taken queues it again afterwards. Exits go before everything else that is due.
+/// </summary>
+public sealed class WorkQueue : IDisposable
+{
+    private readonly TimeProvider _time;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<ResourceKey, Entry> _entries = [];
+    private readonly SortedSet<(DateTimeOffset At, long Sequence, ResourceKey Key)>[] _lanes;
+    private readonly ITimer _timer;
+    private TaskCompletionSource _wake = NewWake();
+    private long _sequence;
+
+    public WorkQueue(TimeProvider time)
+    {
+        _time = time;
+        var order = Comparer<(DateTimeOffset At, long Sequence, ResourceKey Key)>.Create((a, b) => (a.At, a.Sequence).CompareTo((b.At, b.Sequence)));
+        _lanes = [new(order), new(order)];
+        _timer = time.CreateTimer(_ => Wake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    public void Add(ResourceKey key, Trigger trigger, TimeSpan delay = default)
+    {
+        CancellationTokenSource? superseded = null;
+        lock (_lock)
+        {
+            var entry = Get_NeedsLock(key);
+            var at = _time.GetUtcNow() + delay;
+            if (trigger == Trigger.Hint && entry is { Lease: null, BackingOff: true }) return;
+            if (trigger == Trigger.Hint && entry.Lease is not null) entry.HintAt = Earlier(entry.HintAt, at);
+            else entry.DueAt = Earlier(entry.DueAt, at);
+            entry.IsExit |= trigger == Trigger.Exit;
+            if (trigger == Trigger.Declared)
+            {
+                (entry.Attempt, entry.Passes, entry.Waits, entry.BackingOff) = (0, 0, 0, false);
+                entry.Redeclared = entry.Lease is not null;
+                superseded = entry.Lease?.Source;
+            }
+            if (entry.Lease is null) Place_NeedsLock(entry);
+        }
+        try
+        {
+            superseded?.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The pass ended meanwhile.
+        }
+    }
+
+    /// <summary>Puts a key back where an earlier run of the agent left it: waiting after failures. Only for an absent key.</summary>
+    public void Restore(ResourceKey key, int attempt, TimeSpan delay)
+    {
+        lock (_lock)
+        {
+            if (_entries.ContainsKey(key)) return;
+            var entry = Get_NeedsLock(key);
+            (entry.Attempt, entry.BackingOff, entry.DueAt) = (attempt, true, _time.GetUtcNow() + delay);
+            Place_NeedsLock(entry);
+        }
+    }
+
+    /// <summary>Waits for the next due key.</summary>
+    public async ValueTask<WorkLease> TakeAsync(CancellationToken stop)
+    {
+        while (true)
+        {
+            Task wake;
+            lock (_lock)
+            {
+                stop.ThrowIfCancellationRequested();
+                if (TakeDue_NeedsLock(stop) is { } lease) return lease;
+                wake = _wake.Task;
+                ArmTimer_NeedsLock();
+            }
+            await wake.WaitAsync(stop);
+        }
+    }
+
+    public void Dispose() => _timer.Dispose();
+
+    internal void Complete(WorkLease lease, Completion completion, TimeSpan? after)
+    {
+        lock (_lock)
+        {
+            var entry = _entries[lease.Key];
+            entry.Lease = null;
+            var next = _time.GetUtcNow() + after;
+            if (!entry.Redeclared)
+            {
+                entry.Attempt = completion switch { Completion.Rest => 0, Completion.Fail => entry.Attempt + 1, _ => entry.Attempt };
+                entry.Passes = completion switch { Completion.Again => entry.Passes + 1, Completion.Wait => entry.Passes, _ => 0 };
+                entry.Waits = completion == Completion.Wait ? entry.Waits + 1 : 0;
+                entry.BackingOff = completion == Completion.Fail;
+            }
+            if (next is { } at) entry.DueAt = Earlier(entry.DueAt, at);
+            if (entry is { HintAt: { } hint, BackingOff: false }) entry.DueAt = Earlier(entry.DueAt, hint);
+            (entry.HintAt, entry.Redeclared) = (null, false);
+            if (entry.DueAt is null) _entries.Remove(lease.Key);
+            else Place_NeedsLock(entry);
+        }
+    }
+
+    private WorkLease? TakeDue_NeedsLock(CancellationToken stop)
+    {
+        var now = _time.GetUtcNow();
+        foreach (var lane in _lanes)
+        {
+            if (lane.Count == 0 || lane.Min.At > now) continue;
+            var entry = _entries[lane.Min.Key];
+            lane.Remove(lane.Min);
+            (entry.Place, entry.DueAt, entry.BackingOff, entry.IsExit) = (null, null, false, false);
+            return entry.Lease = new WorkLease(this, entry.Key, (entry.Attempt, entry.Passes, entry.Waits), CancellationTokenSource.CreateLinkedTokenSource(stop));
+        }
+        return null;
+    }
+
+    private void Place_NeedsLock(Entry entry)
+    {
+        if (entry.Place is { } old) _lanes[old.Lane].Remove((old.At, old.Sequence, entry.Key));
+        var place = (Lane: entry.IsExit ? 0 : 1, At: entry.DueAt!.Value, Sequence: ++_sequence);
+        _lanes[place.Lane].Add((place.At, place.Sequence, entry.Key));
+        entry.Place = place;
+        Wake_NeedsLock();
+    }
+
+    private void ArmTimer_NeedsLock()
+    {
+        var next = _lanes.Where(lane => lane.Count > 0).Select(lane => lane.Min.At).DefaultIfEmpty(DateTimeOffset.MaxValue).Min();
+        if (next == DateTimeOffset.MaxValue) return;
+        var wait = Math.Clamp(Math.Ceiling((next - _time.GetUtcNow()).TotalMilliseconds), 0, TimeSpan.FromDays(1).TotalMilliseconds);
+        _timer.Change(TimeSpan.FromMilliseconds(wait), Timeout.InfiniteTimeSpan);
+    }
+
+    private void Wake()
+    {
+        lock (_lock) Wake_NeedsLock();
+    }
+
+    private void Wake_NeedsLock()
+    {
+        _wake.TrySetResult();
+        _wake = NewWake();
+    }
+
+    private Entry Get_NeedsLock(ResourceKey key)
+    {
+        if (!_entries.TryGetValue(key, out var entry)) _entries[key] = entry = new Entry(key);
+        return entry;
+    }
+
+    private static DateTimeOffset Earlier(DateTimeOffset? current, DateTimeOffset at) => current is { } known && known < at ? known : at;
+
+    private static TaskCompletionSource NewWake() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    internal enum Completion
+    {
+        Rest,
+        Fail,
+        Again,
+        Wait,
+    }
+
+    private sealed class Entry(ResourceKey key)
+    {
+        public ResourceKey Key { get; } = key;
+
+        public WorkLease? Lease { get; set; }
+
+        public (int Lane, DateTimeOffset At, long Sequence)? Place { get; set; }
+
+        /// <summary>Queued for, or wanted again after the lease.</summary>
+        public DateTimeOffset? DueAt { get; set; }
+
+        /// <summary>The earliest hint that came during the lease: it counts unless the pass fails.</summary>
+        public DateTimeOffset? HintAt { get; set; }
+
+        public bool BackingOff { get; set; }
+
+        public bool IsExit { get; set; }
+
+        /// <summary>The declaration changed during the lease, whose outcome therefore counts for nothing.</summary>
+        public bool Redeclared { get; set; }
+
+        public int Attempt { get; set; }
+
+        public int Passes { get; set; }
+
+        public int Waits { get; set; }
+    }
+}
