@@ -1,0 +1,63 @@
+using Microsoft.Extensions.Logging;
+
+namespace Reconciler.Containerd;
+
+/// <summary>Where and how a <see cref="ContainerdClient"/> works. Checked by <see cref="ContainerdClient.ConnectAsync"/>.</summary>
+public sealed record ContainerdClientOptions
+{
+    /// <summary>Path of containerd's unix socket; empty means the default.</summary>
+    public string Address { get; init; } = DefaultAddress;
+
+    /// <summary>containerd namespace of every call: an identifier of at most 76 characters.</summary>
+    public string Namespace { get; init; } = "default";
+
+    /// <summary>Snapshotter of containers made and images unpacked.</summary>
+    public string Snapshotter { get; init; } = "overlayfs";
+
+    /// <summary>Runtime of containers made: a shim name, or the absolute path of a shim.</summary>
+    public string Runtime { get; init; } = "io.containerd.runc.v2";
+
+    /// <summary>How long <see cref="ContainerdClient.ConnectAsync"/> waits for an answer; above zero.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Deadline of an ordinary RPC; above zero. Those that move data or wait for processes have larger ones of their own.</summary>
+    public TimeSpan CallTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long Create, Recover and Destroy wait for an id that another of them holds; zero = fail at once.</summary>
+    public TimeSpan LockTimeout { get; init; } = TimeSpan.Zero;
+
+    /// <summary>Parent folder of the FIFOs of streamed containers; the same path for this process and for containerd.</summary>
+    public string FifoDirectory { get; init; } = "/run/containerd/fifo";
+
+    /// <summary>Where containerd's root file system is seen from here; cgroups and image layers are read below it.</summary>
+    public string HostRoot { get; init; } = "/";
+
+    /// <summary>Registry settings of pulls.</summary>
+    public RegistryOptions Registry { get; init; } = new();
+
+    /// <summary>The clock of every wait.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
+    /// <summary>Gets what nobody is told otherwise: reconnects, failed clean-up, failed hooks. Null = nothing is logged.</summary>
+    public ILogger? Logger { get; init; }
+
+    internal const string DefaultAddress = "/run/containerd/containerd.sock";
+
+    internal string SocketPath => Address.Length == 0 ? DefaultAddress : Address;
+
+    internal void Validate()
+    {
+        ArgumentNullException.ThrowIfNull(Address);
+        Identifiers.Require(Namespace, nameof(Namespace));
+        ArgumentException.ThrowIfNullOrEmpty(Snapshotter);
+        ArgumentException.ThrowIfNullOrEmpty(Runtime);
+        ArgumentException.ThrowIfNullOrEmpty(FifoDirectory);
+        ArgumentException.ThrowIfNullOrEmpty(HostRoot);
+        ArgumentNullException.ThrowIfNull(Registry);
+        ArgumentNullException.ThrowIfNull(TimeProvider);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(ConnectTimeout, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(CallTimeout, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThan(LockTimeout, TimeSpan.Zero);
+        ArgumentOutOfRangeException.ThrowIfLessThan(Registry.MaxParallelDownloads, 1);
+    }
+}

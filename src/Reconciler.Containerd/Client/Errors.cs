@@ -1,0 +1,53 @@
+using System.Net.Sockets;
+using Grpc.Core;
+
+namespace Reconciler.Containerd;
+
+/// <summary>gRPC statuses as <see cref="ContainerdException"/>.</summary>
+internal static class Errors
+{
+    /// <param name="error">What the call threw.</param>
+    /// <param name="what">The failed operation, as <c>create task x</c>.</param>
+    /// <param name="notFound">The meaning of NOT_FOUND here.</param>
+    public static ContainerdException Map(RpcException error, string what, ContainerdError? notFound = null)
+    {
+        var lost = IsConnectionLost(error);
+        var status = lost ? StatusCode.Unavailable : error.StatusCode;
+        return new ContainerdException($"{what}: {Text(error)}", error)
+        {
+            Code = status switch
+            {
+                StatusCode.NotFound => notFound,
+                StatusCode.DeadlineExceeded => ContainerdError.Timeout,
+                _ => null,
+            },
+            // "ref ... locked" shares the status of a lost connection and is not one.
+            RpcStatus = status == StatusCode.Unavailable && !lost ? "Locked" : status.ToString(),
+        };
+    }
+
+    /// <summary>The daemon could not be reached or went away during the call.</summary>
+    public static bool IsConnectionLost(RpcException error)
+    {
+        if (error.StatusCode == StatusCode.Unavailable) return !IsLocked(error);
+        // Made by the client from a broken transport, whatever status it chose for it.
+        return error.Status.DebugException is HttpRequestException or IOException or SocketException
+            && error.StatusCode is not (StatusCode.DeadlineExceeded or StatusCode.Cancelled or StatusCode.ResourceExhausted);
+    }
+
+    /// <summary>Another writer holds the content reference.</summary>
+    public static bool IsLocked(RpcException error) =>
+        error.StatusCode == StatusCode.Unavailable
+        && error.Status.Detail.Contains(" locked", StringComparison.Ordinal);
+
+    /// <summary>The shim went away during the call.</summary>
+    public static bool IsShimGone(RpcException error) => error.Status.Detail.Contains("ttrpc: closed", StringComparison.Ordinal);
+
+    private static string Text(RpcException error)
+    {
+        var detail = error.Status.Detail;
+        // 1.6 and 1.7 repeat the status at the end of the text.
+        if (error.StatusCode == StatusCode.Unknown && detail.EndsWith(": unknown", StringComparison.Ordinal)) detail = detail[..^": unknown".Length];
+        return detail.Length > 0 ? detail : error.StatusCode.ToString();
+    }
+}

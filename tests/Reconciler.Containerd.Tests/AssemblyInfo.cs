@@ -1,0 +1,3 @@
+using Reconciler.Containerd.Tests;
+
+[assembly: AssemblyFixture(typeof(SharedDaemon))]

@@ -1,0 +1,57 @@
+using Grpc.Core;
+
+namespace Reconciler.Containerd.Tests.Client;
+
+public sealed class ErrorTests
+{
+    [Theory]
+    [InlineData(ContainerdError.ContainerNotfound, 0, true, false, false)]
+    [InlineData(ContainerdError.TaskNotfound, 1, true, false, false)]
+    [InlineData(ContainerdError.ImageNotfound, 2, true, false, false)]
+    [InlineData(ContainerdError.TrylockFailed, 3, false, true, false)]
+    [InlineData(ContainerdError.Timeout, 4, false, false, true)]
+    public void Codes_have_their_numbers_and_predicates(ContainerdError code, int number, bool notFound, bool trylock, bool timeout)
+    {
+        var cause = new InvalidOperationException("cause");
+        var error = new ContainerdException(code, "text", cause);
+
+        Assert.Equal(number, (int)code);
+        Assert.Equal(code, error.Code);
+        Assert.Equal((notFound, trylock, timeout), (error.IsNotfound, error.IsTrylockFailed, error.IsTimeout));
+        Assert.Same(cause, error.InnerException);
+    }
+
+    [Fact]
+    public void Without_a_code_nothing_is_claimed()
+    {
+        var error = new ContainerdException("text");
+
+        Assert.Null(error.Code);
+        Assert.False(error.IsNotfound || error.IsTrylockFailed || error.IsTimeout || error.IsUnavailable);
+    }
+
+    [Theory]
+    [InlineData(StatusCode.NotFound, "gone", "NotFound", ContainerdError.ImageNotfound, false)]
+    [InlineData(StatusCode.DeadlineExceeded, "late", "DeadlineExceeded", ContainerdError.Timeout, false)]
+    [InlineData(StatusCode.AlreadyExists, "there", "AlreadyExists", null, false)]
+    [InlineData(StatusCode.Unavailable, "connection refused", "Unavailable", null, true)]
+    [InlineData(StatusCode.Unavailable, "ref layer-x locked for 1s", "Locked", null, false)]
+    [InlineData(StatusCode.Unknown, "cannot start: unknown", "Unknown", null, false)]
+    public void Statuses_are_mapped(StatusCode status, string detail, string name, ContainerdError? code, bool unavailable)
+    {
+        var error = Errors.Map(new RpcException(new Status(status, detail)), "do it", ContainerdError.ImageNotfound);
+
+        Assert.Equal(name, error.RpcStatus);
+        Assert.Equal(code, error.Code);
+        Assert.Equal(unavailable, error.IsUnavailable);
+        Assert.Equal("do it: " + detail.Replace(": unknown", "", StringComparison.Ordinal), error.Message);
+    }
+
+    [Fact]
+    public void A_broken_transport_is_unavailable_whatever_the_status()
+    {
+        var status = new Status(StatusCode.Internal, "stream", new IOException("reset"));
+
+        Assert.True(Errors.Map(new RpcException(status), "do it").IsUnavailable);
+    }
+}

@@ -1,0 +1,46 @@
+using System.Collections.Concurrent;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+
+namespace Reconciler.Containerd.Tests;
+
+/// <summary>The calls of a client in the order in which they were begun.</summary>
+internal sealed class RpcRecorder : Interceptor
+{
+    private readonly ConcurrentQueue<(string Method, object? Request, Metadata? Headers)> _calls = new();
+
+    public IReadOnlyList<(string Method, object? Request, Metadata? Headers)> Calls => [.. _calls];
+
+    /// <summary>As <c>Tasks.Create</c>.</summary>
+    public IReadOnlyList<string> Methods => [.. _calls.Select(call => call.Method)];
+
+    public IEnumerable<T> Requests<T>() => _calls.Select(call => call.Request).OfType<T>();
+
+    public void Clear() => _calls.Clear();
+
+    public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(
+        TRequest request, ClientInterceptorContext<TRequest, TResponse> context, AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
+    {
+        Note(context, request);
+        return continuation(request, context);
+    }
+
+    public override AsyncServerStreamingCall<TResponse> AsyncServerStreamingCall<TRequest, TResponse>(
+        TRequest request, ClientInterceptorContext<TRequest, TResponse> context, AsyncServerStreamingCallContinuation<TRequest, TResponse> continuation)
+    {
+        Note(context, request);
+        return continuation(request, context);
+    }
+
+    public override AsyncDuplexStreamingCall<TRequest, TResponse> AsyncDuplexStreamingCall<TRequest, TResponse>(
+        ClientInterceptorContext<TRequest, TResponse> context, AsyncDuplexStreamingCallContinuation<TRequest, TResponse> continuation)
+    {
+        Note(context, null);
+        return continuation(context);
+    }
+
+    private void Note<TRequest, TResponse>(ClientInterceptorContext<TRequest, TResponse> context, object? request)
+        where TRequest : class
+        where TResponse : class =>
+        _calls.Enqueue(($"{context.Method.ServiceName.Split('.')[^1]}.{context.Method.Name}", request, context.Options.Headers));
+}

@@ -1,0 +1,38 @@
+using Reconciler.Testing;
+using Reconciler.Testing.Containerd;
+using Reconciler.Testing.Images;
+
+namespace Reconciler.Containerd.Tests;
+
+/// <summary>One containerd with a busybox image for all tests that neither stop it nor send it nonsense.</summary>
+public sealed class SharedDaemon : IAsyncLifetime
+{
+    public const string Busybox = "example.test/busybox:1";
+
+    public ContainerdDaemon Daemon { get; private set; } = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        Daemon = await ContainerdDaemon.StartAsync();
+        await ImportAsync(Daemon, TestImages.Busybox(), Busybox);
+    }
+
+    public ValueTask DisposeAsync() => Daemon.DisposeAsync();
+
+    public Task<ContainerdClient> ConnectAsync() => ConnectAsync(Daemon);
+
+    public static Task<ContainerdClient> ConnectAsync(ContainerdDaemon daemon) =>
+        ContainerdClient.ConnectAsync(OptionsFor(daemon), TestContext.Current.CancellationToken);
+
+    internal static Task<ContainerdClient> ConnectAsync(ContainerdDaemon daemon, RpcRecorder recorder) =>
+        ContainerdClient.OpenAsync(OptionsFor(daemon), recorder, TestContext.Current.CancellationToken);
+
+    public static ContainerdClientOptions OptionsFor(ContainerdDaemon daemon) => new() { Address = daemon.Address, Namespace = daemon.Namespace };
+
+    public static async Task ImportAsync(ContainerdDaemon daemon, TestImage image, string name)
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllBytesAsync(folder["image.tar"], image.ToArchive(name));
+        await daemon.CtrAsync("images", "import", folder["image.tar"]);
+    }
+}
