@@ -85,6 +85,14 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         MarkDirty();
     }
 
+    public IReadOnlyCollection<ResourceKey> Known
+    {
+        get
+        {
+            lock (_lock) return [.. _keys.Keys];
+        }
+    }
+
     public void Report(StatusReport report)
     {
         KeyState? before;

@@ -12,9 +12,6 @@ internal sealed class ConditionBook(IStatusSink status)
     private readonly ConcurrentDictionary<ResourceKey, bool> _seen = new();
     private readonly ConcurrentDictionary<ResourceKey, string> _stale = new();
 
-    /// <summary>Keys with a report, which somebody has to take back.</summary>
-    public IEnumerable<ResourceKey> Keys => _reported.Keys;
-
     public bool FirstSight(ResourceKey key) => _seen.TryAdd(key, true);
 
     public void Recall(ResourceKey key, Condition condition)

@@ -113,7 +113,7 @@ public sealed partial class ReconcileLoop
         var now = time.GetUtcNow();
         var keys = NodePlanner.PlanAll(desired, node, now);
         foreach (var planned in keys) Schedule(planned, now);
-        foreach (var key in _book.Keys.Except(keys.Select(planned => planned.Key))) _queue.Add(key, Trigger.Hint);
+        foreach (var key in status.Known.Except(keys.Select(planned => planned.Key))) _queue.Add(key, Trigger.Hint);
         await CleanAsync(stop);
     }
 

@@ -6,6 +6,9 @@ namespace Reconciler.Core.Ports;
 /// <summary>Where the newest outcome per key goes: state.json, the log, later the API. Never blocks the loop, never throws.</summary>
 public interface IStatusSink
 {
+    /// <summary>Every key with a report that was not forgotten, those of an earlier run included.</summary>
+    IReadOnlyCollection<ResourceKey> Known { get; }
+
     void Report(StatusReport report);
 
     /// <summary>What an earlier run of the agent left about a key's failures, so that a restart does not retry at once.</summary>
