@@ -1,0 +1,135 @@
+using System.Net;
+using System.Net.Http.Headers;
+using Microsoft.Extensions.Logging;
+
+namespace Reconciler.Containerd.Registries;
+
+/// <summary>HTTP to registries and token servers: limits, retries and redirects. Knows nothing of what is asked.</summary>
+internal sealed partial class RegistryTransport(TimeProvider time, ILogger logger) : IDisposable
+{
+    private const int MaxAttempts = 5;
+    private const int MaxRedirects = 10;
+    private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan HeaderLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(30);
+
+    private readonly HttpMessageInvoker _http = new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false, // it would carry Authorization along
+        AutomaticDecompression = DecompressionMethods.None, // digests are of what is on the wire
+        UseCookies = false,
+        ConnectTimeout = ConnectLimit,
+        PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
+        PooledConnectionLifetime = TimeSpan.FromMinutes(10),
+        MaxResponseHeadersLength = 64,
+    });
+
+    /// <summary>
+    /// Sends, follows redirects, and tries again what may work a moment later: lost connections, 408, 429 and 5xx, honouring Retry-After up to 30 s.
+    /// Any other answer is returned as it is.
+    /// </summary>
+    /// <param name="make">Makes a fresh request for each attempt.</param>
+    /// <param name="follow">Whether redirects are followed.</param>
+    /// <param name="what">The purpose, for messages.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    /// <exception cref="PullException">Unreachable, or Failed when the server only answers with errors.</exception>
+    public async Task<HttpResponseMessage> SendAsync(Func<HttpRequestMessage> make, bool follow, string what, CancellationToken cancellation)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            TimeSpan? asked = null;
+            string why;
+            try
+            {
+                var answer = await SendOnceAsync(make, follow, what, cancellation);
+                if (!IsTransient(answer.StatusCode)) return answer;
+                using (answer)
+                {
+                    why = $"{(int)answer.StatusCode} {answer.ReasonPhrase}";
+                    if (attempt == MaxAttempts) throw new PullException(KindOf(answer.StatusCode), $"{what}: the registry answers {why}");
+                    asked = RetryAfter(answer.Headers.RetryAfter);
+                }
+            }
+            catch (HttpRequestException e)
+            {
+                if (attempt == MaxAttempts || !IsTransient(e)) throw new PullException(PullErrorKind.Unreachable, $"{what}: {Reason(e)}", e);
+                why = e.Message;
+            }
+            LogRetry(logger, what, why, attempt);
+            await Task.Delay(Delay(attempt, asked), time, cancellation);
+        }
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    /// <summary>How long to wait before attempt + 1: what the server asked for, else doubling from 250 ms; never more than 30 s.</summary>
+    internal static TimeSpan Delay(int attempt, TimeSpan? asked)
+    {
+        var delay = asked ?? FirstDelay * Math.Pow(2, attempt - 1);
+        return delay < TimeSpan.Zero ? TimeSpan.Zero : delay > LongestDelay ? LongestDelay : delay;
+    }
+
+    private async Task<HttpResponseMessage> SendOnceAsync(Func<HttpRequestMessage> make, bool follow, string what, CancellationToken cancellation)
+    {
+        var request = make();
+        for (var redirects = 0; ; redirects++)
+        {
+            HttpResponseMessage answer;
+            using (request) answer = await HeadersAsync(request, what, cancellation);
+            if (!follow || !IsRedirect(answer.StatusCode) || answer.Headers.Location is not { } location) return answer;
+            using (answer)
+            {
+                if (redirects == MaxRedirects) throw new PullException(PullErrorKind.Invalid, $"{what}: more than {MaxRedirects} redirects");
+                request = Redirect(request, new Uri(request.RequestUri!, location), what);
+            }
+        }
+    }
+
+    private async Task<HttpResponseMessage> HeadersAsync(HttpRequestMessage request, string what, CancellationToken cancellation)
+    {
+        using var limit = new CancellationTokenSource(HeaderLimit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellation);
+        try
+        {
+            return await _http.SendAsync(request, either.Token);
+        }
+        catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+        {
+            throw new PullException(PullErrorKind.Unreachable, $"{what}: no answer within {HeaderLimit.TotalSeconds} s", e);
+        }
+    }
+
+    private static HttpRequestMessage Redirect(HttpRequestMessage from, Uri to, string what)
+    {
+        var origin = from.RequestUri!;
+        if (to.Scheme is not ("http" or "https") || (origin.Scheme == "https" && to.Scheme == "http"))
+            throw new PullException(PullErrorKind.Invalid, $"{what}: a redirect from {origin.Scheme} to {to.Scheme} is not followed");
+        var request = new HttpRequestMessage(from.Method, to);
+        foreach (var (name, values) in from.Headers.NonValidated)
+            if (!name.Equals("Authorization", StringComparison.OrdinalIgnoreCase) && !name.Equals("Host", StringComparison.OrdinalIgnoreCase))
+                request.Headers.TryAddWithoutValidation(name, values);
+        var sameOrigin = origin.Scheme == to.Scheme && origin.Port == to.Port && origin.Host.Equals(to.Host, StringComparison.OrdinalIgnoreCase);
+        if (sameOrigin) request.Headers.Authorization = from.Headers.Authorization;
+        return request;
+    }
+
+    private TimeSpan? RetryAfter(RetryConditionHeaderValue? header) => header?.Delta ?? (header?.Date is { } date ? date - time.GetUtcNow() : null);
+
+    private static bool IsRedirect(HttpStatusCode status) => (int)status is 301 or 302 or 303 or 307 or 308;
+
+    private static bool IsTransient(HttpStatusCode status) => (int)status is 408 or 429 or 500 or 502 or 503 or 504;
+
+    private static bool IsTransient(HttpRequestException error) =>
+        error.HttpRequestError is not (HttpRequestError.SecureConnectionError or HttpRequestError.UserAuthenticationError or HttpRequestError.InvalidResponse
+            or HttpRequestError.ConfigurationLimitExceeded or HttpRequestError.VersionNegotiationError);
+
+    private static PullErrorKind KindOf(HttpStatusCode status) => (int)status is 502 or 503 or 504 ? PullErrorKind.Unreachable : PullErrorKind.Failed;
+
+    private static string Reason(HttpRequestException error) => error.HttpRequestError == HttpRequestError.SecureConnectionError
+        ? $"{error.InnerException?.Message ?? error.Message} (a registry that speaks plain http must be named as such)"
+        : error.Message;
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "{What}: {Why}; attempt {Attempt} failed, trying again")]
+    private static partial void LogRetry(ILogger logger, string what, string why, int attempt);
+}
