@@ -31,11 +31,11 @@ internal sealed record FolderListing
 /// <param name="Unstable">It was written to during every attempt to read it.</param>
 internal sealed record ScannedFile(string Path, ManifestFile Content, bool Unstable);
 
-/// <summary>Tells a folder from one that took its place.</summary>
-internal readonly record struct RootIdentity((uint, uint, ulong) Id, string? LinkTarget)
+/// <summary>Tells a folder from one that took its place; the times are in it because an inode number is soon used again.</summary>
+internal readonly record struct RootIdentity(FileStamp Stamp, string? LinkTarget)
 {
     /// <summary>Null = it cannot be reached.</summary>
     public static RootIdentity? Of(string folder) => FileStamp.Of(folder, followLinks: true, out _) is { } stamp
-        ? new RootIdentity(stamp.Id, new DirectoryInfo(folder).LinkTarget)
+        ? new RootIdentity(stamp, new DirectoryInfo(folder).LinkTarget)
         : null;
 }
