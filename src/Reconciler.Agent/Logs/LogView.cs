@@ -123,8 +123,7 @@ internal sealed class LogView : IDisposable
     private SafeFileHandle? OpenPiece(Layout layout)
     {
         if (layout.Journal.Piece == 0) return null;
-        // In this order: a rename between the two looks goes from the first name to the second.
-        foreach (var path in new[] { LogPaths.UnfinishedPieceOf(_log), LogPaths.PieceOf(_log) })
+        foreach (var path in new[] { LogPaths.PieceOf(_log), LogPaths.UnfinishedPieceOf(_log) })
         {
             if (Libc.Status(path)?.Id.Inode != layout.Journal.Piece) continue;
             try
@@ -133,9 +132,9 @@ internal sealed class LogView : IDisposable
                 if (Libc.Status(piece).Id.Inode == layout.Journal.Piece) return piece;
                 piece.Dispose();
             }
-            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+            catch (FileNotFoundException)
             {
-                // renamed, or removed for good
+                // renamed or removed between the two calls: the layout tells on the next look
             }
         }
         return null;

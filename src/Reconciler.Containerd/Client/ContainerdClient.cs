@@ -97,9 +97,10 @@ public sealed partial class ContainerdClient : IAsyncDisposable
         return new ServerInfo(answer.Uuid, (long)answer.Pid);
     }
 
-    /// <summary>Closes the connection. Containers run on; pending waits end without an exit, and no hook is called any more.</summary>
+    /// <summary>Closes the connection. Containers run on; pulls are ended, pending waits end without an exit, and no hook is called any more.</summary>
     public async ValueTask DisposeAsync()
     {
+        await StopPullsAsync(); // they still make calls to tidy up
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         await _closing.CancelAsync();
         _channel.Dispose();

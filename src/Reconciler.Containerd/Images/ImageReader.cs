@@ -54,7 +54,8 @@ internal sealed class ImageReader(ContainerdClient client)
     }
 
     /// <summary>A whole blob of at most 8 MiB; null = it is not there.</summary>
-    private async Task<ReadOnlyMemory<byte>?> ReadAsync(string digest, CancellationToken cancellation)
+    /// <exception cref="FormatException">It is larger.</exception>
+    public async Task<byte[]?> ReadAsync(string digest, CancellationToken cancellation)
     {
         try
         {

@@ -92,7 +92,7 @@ public sealed record ImageReference
     {
         var slash = name.IndexOf('/', StringComparison.Ordinal);
         var first = slash < 0 ? "" : name[..slash];
-        var isHost = first.AsSpan().ContainsAny('.', ':') || first == "localhost" || first.Any(char.IsAsciiLetterUpper);
+        var isHost = first.AsSpan().ContainsAny('.', ':', '[') || first == "localhost" || first.Any(char.IsAsciiLetterUpper);
         var (domain, path) = slash >= 0 && isHost ? (first, name[(slash + 1)..]) : (DefaultDomain, name);
         if (domain == "index.docker.io") domain = DefaultDomain;
         if (domain == DefaultDomain && path.Length > 0 && !path.Contains('/', StringComparison.Ordinal)) path = "library/" + path;

@@ -96,7 +96,8 @@ internal sealed partial class RegistryTransport(TimeProvider time, ILogger logge
         }
         catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
         {
-            throw new PullException(PullErrorKind.Unreachable, $"{what}: no answer within {HeaderLimit.TotalSeconds} s", e);
+            var why = limit.IsCancellationRequested ? $"no answer within {HeaderLimit.TotalSeconds} s" : $"no connection within {ConnectLimit.TotalSeconds} s";
+            throw new PullException(PullErrorKind.Unreachable, $"{what}: {why}", e);
         }
     }
 

@@ -1,0 +1,153 @@
+using System.Runtime.ExceptionServices;
+using Reconciler.Containerd.Api.Images;
+using Reconciler.Containerd.Api.Types;
+using Reconciler.Containerd.Registries;
+
+namespace Reconciler.Containerd.Images;
+
+/// <summary>What is asked for.</summary>
+/// <param name="Platform">Null = this node's, and an image without an index is taken as it is.</param>
+internal sealed record PullRequest(ImageReference Reference, Platform? Platform, PullOptions Options)
+{
+    /// <summary>Requests with equal keys have one result.</summary>
+    public string Key => string.Join('\n', Options.Labels.OrderBy(label => label.Key, StringComparer.Ordinal)
+        .Select(label => $"{label.Key}={label.Value}").Prepend($"{Reference.Name} {Platform} {Options.Unpack}"));
+}
+
+/// <summary>One pull: lease, resolve, manifests, layers while they unpack in order, record. Nothing stays of a failed one but whole blobs and their beginnings.</summary>
+internal sealed class ImagePull(PullShared shared, PullRequest request, PullProgress progress)
+{
+    private const int MaxConfigBytes = 8 * 1024 * 1024;
+    private const int MaxIndexDepth = 3;
+
+    private ContainerdClient Client => shared.Client;
+
+    /// <exception cref="ContainerdException">The pull failed.</exception>
+    public async Task<Image> RunAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            using var repository = shared.Repository(request.Reference);
+            cancellation.ThrowIfCancellationRequested();
+            await using var lease = await PullLease.CreateAsync(Client, shared.Logger);
+            var fetcher = new BlobFetcher(shared, repository, lease, progress);
+            return await PullAsync(repository, fetcher, lease, cancellation);
+        }
+        catch (FormatException e)
+        {
+            throw new PullException(PullErrorKind.Invalid, $"image {request.Reference}: {e.Message}", e);
+        }
+        catch (ContainerdException e) when (e is not PullException && IsDiskFull(e))
+        {
+            throw new PullException(PullErrorKind.DiskFull, $"image {request.Reference}: no space is left on the node: {e.Message}", e) { RpcStatus = e.RpcStatus };
+        }
+    }
+
+    private async Task<Image> PullAsync(RegistryRepository repository, BlobFetcher fetcher, PullLease lease, CancellationToken cancellation)
+    {
+        var documents = new PullDocuments(shared, repository, fetcher, progress);
+        var target = await repository.ResolveAsync(request.Reference.Digest ?? request.Reference.Tag!, cancellation);
+        progress.Image("resolved");
+        var manifest = await ManifestAsync(documents, target, 0, cancellation);
+        var config = ImageConfig.Parse(await documents.BlobAsync("config", manifest.Config, MaxConfigBytes, cancellation));
+        CheckConfig(config, manifest);
+        await LayersAsync(fetcher, new Unpacker(shared, lease), manifest, config, cancellation);
+        if (request.Options.Unpack && config.ChainId.Length > 0)
+        {
+            var label = new Dictionary<string, string> { [ContentLabels.Snapshot(Client.Options.Snapshotter)] = config.ChainId };
+            await ContentLabels.SetAsync(Client, manifest.Config.Digest, label);
+        }
+        cancellation.ThrowIfCancellationRequested();
+        var blob = new BlobDescriptor { MediaType = target.MediaType, Digest = target.Digest, Size = target.Size };
+        var image = await Client.PutImageAsync(request.Reference.Name, blob, request.Options.Labels, lease.Id);
+        progress.Image("done");
+        return image;
+    }
+
+    private async Task<ManifestDocument.Manifest> ManifestAsync(PullDocuments documents, Descriptor descriptor, int depth, CancellationToken cancellation)
+    {
+        switch (await documents.ManifestAsync(descriptor, cancellation))
+        {
+            case ManifestDocument.Manifest manifest:
+                return manifest;
+            case ManifestDocument.Index index when depth < MaxIndexDepth:
+                var platform = request.Platform ?? Platform.Host;
+                if (index.For(platform) is not [var child, ..])
+                    throw new PullException(PullErrorKind.NoPlatform, $"image {request.Reference} is not made for {platform}, only for {Offered(index)}");
+                return await ManifestAsync(documents, child, depth + 1, cancellation);
+            default:
+                throw new FormatException($"its indexes are nested more than {MaxIndexDepth} deep");
+        }
+    }
+
+    private void CheckConfig(ImageConfig config, ManifestDocument.Manifest manifest)
+    {
+        if (config.DiffIds.Count != manifest.Layers.Count)
+            throw new FormatException($"the manifest has {manifest.Layers.Count} layers, the config has {config.DiffIds.Count} diff ids");
+        if (request.Platform is { } wanted && config.Os.Length > 0 && config.Architecture.Length > 0
+            && Platform.Create(config.Os, config.Architecture, config.Variant) is var made && wanted.Distance(made) is null)
+            throw new PullException(PullErrorKind.NoPlatform, $"image {request.Reference} is not made for {wanted}, only for {made}");
+    }
+
+    private async Task LayersAsync(BlobFetcher fetcher, Unpacker unpacker, ManifestDocument.Manifest manifest, ImageConfig config, CancellationToken cancellation)
+    {
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var slots = new SemaphoreSlim(Client.Options.Registry.MaxParallelDownloads);
+        var origin = ContentLabels.Origin(fetcher.Endpoint);
+        foreach (var layer in manifest.Layers) progress.Set(layer.Ref("layer"), "waiting", layer.Size);
+        ExceptionDispatchInfo? first = null;
+        var fetches = manifest.Layers.DistinctBy(layer => layer.Digest).ToDictionary(layer => layer.Digest, layer => GuardAsync(() => FetchAsync(layer)), StringComparer.Ordinal);
+        var unpack = request.Options.Unpack ? GuardAsync(UnpackAsync) : Task.CompletedTask;
+        await Task.WhenAll(fetches.Values.Append(unpack));
+        first?.Throw();
+
+        // The first failure stops the rest; it is thrown once all of them have ended.
+        async Task GuardAsync(Func<Task> work)
+        {
+            try
+            {
+                await work();
+            }
+#pragma warning disable CA1031 // rethrown by the caller
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                if (e is not OperationCanceledException || cancellation.IsCancellationRequested) Interlocked.CompareExchange(ref first, ExceptionDispatchInfo.Capture(e), null);
+                await stop.CancelAsync();
+            }
+        }
+
+        async Task FetchAsync(Descriptor layer)
+        {
+            await slots.WaitAsync(stop.Token);
+            try
+            {
+                await fetcher.FetchAsync("layer", layer, new Dictionary<string, string> { [origin.Key] = origin.Value }, stop.Token);
+            }
+            finally
+            {
+                slots.Release();
+            }
+        }
+
+        async Task UnpackAsync() => await new LayerQueue(unpacker, Client, progress, Steps(manifest, config)).RunAsync(
+            async step =>
+            {
+                await fetches[step.Layer.Digest];
+                stop.Token.ThrowIfCancellationRequested(); // a failed fetch ends without an exception of its own
+            },
+            stop.Token);
+    }
+
+    private static List<LayerStep> Steps(ManifestDocument.Manifest manifest, ImageConfig config)
+    {
+        var chain = ImageConfig.ChainIds(config.DiffIds);
+        return [.. manifest.Layers.Select((layer, i) => new LayerStep(layer, config.DiffIds[i], chain[i], i == 0 ? "" : chain[i - 1]))];
+    }
+
+    private static string Offered(ManifestDocument.Index index) =>
+        string.Join(", ", index.Manifests.Where(child => !child.IsAttestation && child.Platform is not null).Select(child => child.Platform!.ToString()).Distinct().Take(20));
+
+    private static bool IsDiskFull(ContainerdException error) =>
+        error.Message.Contains("no space left on device", StringComparison.OrdinalIgnoreCase) || error.Message.Contains("disk quota exceeded", StringComparison.OrdinalIgnoreCase);
+}
