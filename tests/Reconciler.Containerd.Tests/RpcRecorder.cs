@@ -16,7 +16,14 @@ internal sealed class RpcRecorder : Interceptor
 
     public IEnumerable<T> Requests<T>() => _calls.Select(call => call.Request).OfType<T>();
 
-    public void Clear() => _calls.Clear();
+    /// <summary>Called before a call is sent; what it throws the call throws.</summary>
+    public Action<string>? Before { get; set; }
+
+    /// <summary>Makes every call of one method fail before it is sent.</summary>
+    public void Fail(string method, StatusCode status = StatusCode.Unknown) => Before = name =>
+    {
+        if (name == method) throw new RpcException(new Status(status, "injected"));
+    };
 
     public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(
         TRequest request, ClientInterceptorContext<TRequest, TResponse> context, AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
@@ -41,6 +48,10 @@ internal sealed class RpcRecorder : Interceptor
 
     private void Note<TRequest, TResponse>(ClientInterceptorContext<TRequest, TResponse> context, object? request)
         where TRequest : class
-        where TResponse : class =>
-        _calls.Enqueue(($"{context.Method.ServiceName.Split('.')[^1]}.{context.Method.Name}", request, context.Options.Headers));
+        where TResponse : class
+    {
+        var method = $"{context.Method.ServiceName.Split('.')[^1]}.{context.Method.Name}";
+        _calls.Enqueue((method, request, context.Options.Headers));
+        Before?.Invoke(method);
+    }
 }

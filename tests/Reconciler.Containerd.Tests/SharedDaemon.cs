@@ -19,6 +19,11 @@ public sealed class SharedDaemon : IAsyncLifetime
 
     public ValueTask DisposeAsync() => Daemon.DisposeAsync();
 
+    public static string NewId() => "c-" + Names.Unique();
+
+    /// <summary>A busybox container that runs a script.</summary>
+    public static Container Sh(string id, string script) => new() { Id = id, Image = Busybox, Command = ["sh", "-c", script] };
+
     public Task<ContainerdClient> ConnectAsync() => ConnectAsync(Daemon);
 
     public static Task<ContainerdClient> ConnectAsync(ContainerdDaemon daemon) =>

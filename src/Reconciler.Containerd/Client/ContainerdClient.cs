@@ -3,6 +3,8 @@ using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Reconciler.Containerd;
 
@@ -30,12 +32,16 @@ public sealed partial class ContainerdClient : IAsyncDisposable
 
     private readonly GrpcChannel _channel;
     private readonly Metadata _headers;
+    private readonly ILogger _logger;
+    private readonly IdLocks _locks;
     private readonly CancellationTokenSource _closing = new();
     private int _disposed;
 
     private ContainerdClient(ContainerdClientOptions options, Interceptor? interceptor)
     {
         Options = options;
+        _logger = options.Logger ?? NullLogger.Instance;
+        _locks = new IdLocks(options.TimeProvider);
         _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
             HttpHandler = UnixSocketHandler(options.SocketPath),
@@ -103,6 +109,7 @@ public sealed partial class ContainerdClient : IAsyncDisposable
         await StopPullsAsync(); // they still make calls to tidy up
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         await _closing.CancelAsync();
+        await StopWatchingAsync();
         _channel.Dispose();
         _closing.Dispose();
     }

@@ -1,0 +1,156 @@
+namespace Reconciler.Containerd;
+
+/// <content>Ending containers, and taking them up again.</content>
+public sealed partial class ContainerdClient
+{
+    /// <summary>What everything in a container may take to be gone after SIGKILL.</summary>
+    private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// Ends a container, watched or not, running, paused, ended or without a task, and deletes its task, snapshot and record. The first signal goes
+    /// to its first process, the SIGKILL after the grace period to everything (Tasks.Get, Kill, Wait, Resume of a paused one, Delete;
+    /// Snapshots.Remove, Containers.Delete). Stop hooks of a watched one are called as for any exit, and may still run when this returns.
+    /// </summary>
+    /// <param name="id">The container's id.</param>
+    /// <param name="options">Null = SIGTERM and 10 s.</param>
+    /// <param name="cancellation">Ends the waits; no change is cut. What is not yet deleted stays and may be destroyed again.</param>
+    /// <returns>The exit; its code is null if the container never ran or ended unseen.</returns>
+    /// <exception cref="ContainerdException">
+    /// ContainerNotfound; TrylockFailed: another operation on the id is under way; Timeout: it survives SIGKILL by 30 s, and nothing is deleted;
+    /// or a call failed.
+    /// </exception>
+    public async Task<ExitMessage> DestroyContainerAsync(string id, StopOptions? options = null, CancellationToken cancellation = default)
+    {
+        Identifiers.Require(id, nameof(id));
+        options ??= new StopOptions();
+        options.Validate();
+        using var held = await LockAsync(id, cancellation);
+        var record = await FindRecordAsync(id, cancellation);
+        if (record is null)
+        {
+            Forget(id);
+            throw new ContainerdException(ContainerdError.ContainerNotfound, $"container {id} is not there");
+        }
+        var exit = await EndAsync(record, options, cancellation);
+        if (options.BeforeDelete is { } before) await before(exit, cancellation);
+        await DeleteTaskAsync(id, cancellation);
+        await DeleteRecordAsync(record, cancellation);
+        Forget(id);
+        return exit;
+    }
+
+    /// <summary>
+    /// Watches a container that this client did not make: after a restart of the program, or once more (Containers.Get, Tasks.Get, Tasks.Wait). An
+    /// exit in the meantime is told as any other. Deletes nothing; does nothing for a watched one.
+    /// </summary>
+    /// <param name="id">The container's id.</param>
+    /// <param name="io">Not used by containers whose output goes to files, which the shim writes itself.</param>
+    /// <param name="cancellation">Ends the calls.</param>
+    /// <exception cref="ContainerdException">
+    /// ContainerNotfound; TaskNotfound: it has a record only; TrylockFailed; Timeout: its shim does not answer, but it is watched from now on;
+    /// or a call failed.
+    /// </exception>
+    public async Task RecoverContainerAsync(string id, ContainerIO? io = null, CancellationToken cancellation = default)
+    {
+        Identifiers.Require(id, nameof(id));
+        using var held = await LockAsync(id, cancellation);
+        if (_watches.TryGetValue(id, out var known) && !known.HasExited) return;
+        var record = await GetRecordAsync(id, cancellation);
+        TaskInfo? task = null;
+        ContainerdException? silence = null;
+        try
+        {
+            task = await GetTaskAsync(id, cancellation)
+                ?? throw new ContainerdException(ContainerdError.TaskNotfound, $"container {id} has no task");
+        }
+        catch (ContainerdException e) when (e.IsTimeout)
+        {
+            silence = e;
+        }
+        // Its exit was told already.
+        if (known is not null && task?.Status == TaskStatus.Stopped) return;
+        Watch(id, CgroupsPath(id, OciJson.Read(record.Spec)), task?.Pid ?? 0);
+        if (task is null or { Status: TaskStatus.Unknown })
+            throw new ContainerdException(ContainerdError.Timeout, $"container {id}: its shim does not answer", silence);
+    }
+
+    private void Watch(string id, string cgroupsPath, int pid) =>
+        Begin(new ContainerWatch { Id = id, CgroupsPath = cgroupsPath, Pid = pid, End = _closing.Token }, null);
+
+    private async Task<IDisposable> LockAsync(string id, CancellationToken cancellation) =>
+        await _locks.TakeAsync(id, Options.LockTimeout, cancellation)
+        ?? throw new ContainerdException(ContainerdError.TrylockFailed, $"container {id}: another operation is under way");
+
+    /// <summary>Brings a container to its end, if it has not come to it.</summary>
+    private async Task<ExitMessage> EndAsync(Api.Containers.Container record, StopOptions options, CancellationToken cancellation)
+    {
+        var id = record.Id;
+        var task = await GetTaskAsync(id, cancellation);
+        if (task is null)
+        {
+            await SettleAsync(id, CgroupsPath(id, OciJson.Read(record.Spec)), cancellation);
+            return Told(id) ?? Unseen();
+        }
+        if (task.Status == TaskStatus.Stopped) return Told(id) ?? Ended(task);
+        if (task.Status == TaskStatus.Created) return new ExitMessage(); // deleting it is enough
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _closing.Token);
+        var watch = await WatchOfAsync(id, end.Token);
+        try
+        {
+            return await EndAsync(watch, task, SignalOf(record, options), options.Grace, cancellation);
+        }
+        finally
+        {
+            await end.CancelAsync();
+            if (!watch.IsPublic) await watch.Loop;
+        }
+    }
+
+    private async Task<ExitMessage> EndAsync(ContainerWatch watch, TaskInfo task, int? signal, TimeSpan grace, CancellationToken cancellation)
+    {
+        var paused = task.Status is TaskStatus.Paused or TaskStatus.Pausing;
+        if (grace > TimeSpan.Zero)
+        {
+            if (signal is { } first) await SignalAsync(watch.Id, first, all: false, paused, cancellation);
+            if (await ExitWithinAsync(watch, grace, cancellation) is { } exit) return exit;
+        }
+        await SignalAsync(watch.Id, Signals.Kill, all: true, paused, cancellation);
+        if (await ExitWithinAsync(watch, KillLimit, cancellation) is { } killed) return killed;
+        // The wait may hang where the task itself still tells.
+        if (await GetTaskAsync(watch.Id, cancellation) is { Status: TaskStatus.Stopped } ended) return Ended(ended);
+        throw new ContainerdException(ContainerdError.Timeout, $"container {watch.Id} did not end within {KillLimit} of SIGKILL");
+    }
+
+    /// <summary>A paused one gets the signal only once it is resumed.</summary>
+    private async Task SignalAsync(string id, int signal, bool all, bool paused, CancellationToken cancellation)
+    {
+        try
+        {
+            await KillAsync(id, signal, all, cancellation);
+            if (paused) await ResumeIfPausedAsync(id);
+        }
+        catch (ContainerdException e) when (e.IsNotfound)
+        {
+            // it ended first: the watch tells
+        }
+    }
+
+    private async Task ResumeIfPausedAsync(string id)
+    {
+        try
+        {
+            await CallAsync(
+                options => Services.Tasks.ResumeAsync(new Api.Tasks.ResumeTaskRequest { ContainerId = id }, options), $"resume {id}", CancellationToken.None);
+        }
+        catch (ContainerdException e) when (!e.IsUnavailable && !e.IsTimeout)
+        {
+            // it was resumed or ended meanwhile
+        }
+    }
+
+    private static int? SignalOf(Api.Containers.Container record, StopOptions options) =>
+        (options.UseImageSignal && record.Labels.TryGetValue(ContainerLabels.StopSignal, out var text) ? Signals.Parse(text) : null) ?? options.Signal;
+
+    /// <summary>What a watch saw.</summary>
+    private ExitMessage? Told(string id) => _watches.TryGetValue(id, out var watch) && watch.HasExited ? watch.Exit.GetAwaiter().GetResult() : null;
+}
