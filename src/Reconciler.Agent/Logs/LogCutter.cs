@@ -47,6 +47,7 @@ public sealed partial class LogCutter
     /// <summary>Ends only by cancellation. A file that cannot be handled is told once and does not stop the others.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
+        await Task.Yield(); // the first sweep must not hold up whoever starts the agent's parts
         var sweep = _time.GetUtcNow();
         try
         {

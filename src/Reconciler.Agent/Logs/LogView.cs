@@ -123,7 +123,8 @@ internal sealed class LogView : IDisposable
     private SafeFileHandle? OpenPiece(Layout layout)
     {
         if (layout.Journal.Piece == 0) return null;
-        foreach (var path in new[] { LogPaths.PieceOf(_log), LogPaths.UnfinishedPieceOf(_log) })
+        // In this order: a rename between the two looks goes from the first name to the second.
+        foreach (var path in new[] { LogPaths.UnfinishedPieceOf(_log), LogPaths.PieceOf(_log) })
         {
             if (Libc.Status(path)?.Id.Inode != layout.Journal.Piece) continue;
             try
@@ -132,9 +133,9 @@ internal sealed class LogView : IDisposable
                 if (Libc.Status(piece).Id.Inode == layout.Journal.Piece) return piece;
                 piece.Dispose();
             }
-            catch (FileNotFoundException)
+            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
             {
-                // renamed or removed between the two calls: the layout tells on the next look
+                // renamed, or removed for good
             }
         }
         return null;

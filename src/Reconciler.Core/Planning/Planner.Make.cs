@@ -19,6 +19,8 @@ public static partial class Planner
             return Create(spec, actual, new Next(newest.Restarts, 0, false, ConditionReason.Replacing, "its spec changed"), now);
         if (newest.StopBy is not null)
             return Create(spec, actual, new Next(newest.Restarts, 0, true, ConditionReason.Replacing, "it was stopped and is wanted again"), now);
+        if (newest.State == ContainerState.Unknown)
+            return Create(spec, actual, new Next(newest.Restarts + 1, newest.Failures, true, ConditionReason.Unknown, "its shim is gone: what is left of it is killed"), now);
         if (newest.IsLive && newest.LogBroken)
             return Create(spec, actual, new Next(newest.Restarts + 1, newest.Failures, true, ConditionReason.LogBroken, "its log files were closed by a full disk"), now);
         return HasRun(newest)

@@ -56,7 +56,7 @@ public static partial class Planner
     /// <summary>A running copy of the wanted spec stays; everything else with this key goes. Null = there is none to keep.</summary>
     private static Plan? Keep(ContainerSpec spec, Actual actual, DateTimeOffset now)
     {
-        var kept = actual.Containers.FirstOrDefault(c => c.IsLive && c.SpecHash == spec.Hash && c.StopBy is null && !c.LogBroken);
+        var kept = actual.Containers.FirstOrDefault(c => c.IsLive && c.SpecHash == spec.Hash && c.StopBy is null && !c.LogBroken && !IsLost(c, now));
         if (kept is null) return null;
         var actions = actual.Containers.Where(c => c != kept).SelectMany(c => Remove(c, spec.GracePeriod, "another copy is kept")).ToList();
         actions.AddRange(Adopt(kept, spec));
@@ -67,12 +67,13 @@ public static partial class Planner
                 ? new Condition(true, ConditionReason.Running)
                 : new Condition(false, ConditionReason.Paused, "paused by someone; resume it with ctr"));
         }
-        var limit = (kept.UnknownSince ?? now) + UnknownLimit;
-        var condition = new Condition(false, ConditionReason.Unknown, "its shim does not answer: neither dead nor alive can be assumed");
-        if (now < limit) return new Plan([.. actions], Earlier(limit, now + TimeSpan.FromMilliseconds(500)), condition);
-        actions.Add(new NodeAction.StopContainer(kept.Id, TimeSpan.Zero, null, "its shim is gone: what is left of it is killed"));
-        return new Plan([.. actions], null, condition);
+        var lookAgain = now + TimeSpan.FromMilliseconds(500);
+        return new Plan([.. actions], kept.UnknownSince is { } since ? Earlier(since + UnknownLimit, lookAgain) : lookAgain,
+            new Condition(false, ConditionReason.Unknown, "its shim does not answer: neither dead nor alive can be assumed"));
     }
+
+    private static bool IsLost(ActualContainer container, DateTimeOffset now) =>
+        container is { State: ContainerState.Unknown, UnknownSince: { } since } && now >= since + UnknownLimit;
 
     private static IEnumerable<NodeAction> Remove(ActualContainer container, TimeSpan grace, string why)
     {
@@ -80,8 +81,9 @@ public static partial class Planner
         yield return new NodeAction.DeleteContainer(container.Id, why);
     }
 
+    /// <summary>What is left of a container without a shim hears no signal, so it gets no grace.</summary>
     private static NodeAction.StopContainer Stop(ActualContainer container, TimeSpan grace, string why) =>
-        new(container.Id, grace, container.StopBy, container.StopBy is null ? why : $"{why}; the stop under way is finished");
+        new(container.Id, container.State == ContainerState.Unknown ? TimeSpan.Zero : grace, container.StopBy, container.StopBy is null ? why : $"{why}; the stop under way is finished");
 
     private static IEnumerable<NodeAction> Adopt(ActualContainer container, ContainerSpec spec)
     {

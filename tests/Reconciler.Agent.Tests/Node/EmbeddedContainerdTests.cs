@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using Reconciler.Agent.Node;
 using Reconciler.Testing;
 using Reconciler.Testing.Containerd;
@@ -46,6 +48,26 @@ public sealed class EmbeddedContainerdTests : IAsyncLifetime
 
         await using var next = new Agent(_folder.Path);
         await AnsweringAsync(next, not: Environment.ProcessId);
+    }
+
+    [Fact]
+    public async Task One_that_never_answers_is_stopped_and_replaced()
+    {
+        using var mute = Process.Start("/bin/sleep", "100000");
+        var start = (await File.ReadAllTextAsync($"/proc/{mute.Id}/stat", TestContext.Current.CancellationToken)).Split(") ")[^1].Split(' ')[19];
+        Directory.CreateDirectory(_folder["containerd"]);
+        await File.WriteAllTextAsync(PidFile, $"{mute.Id} {start} {ProcessIdentity.CurrentBoot}\n", TestContext.Current.CancellationToken);
+        var time = new FakeTimeProvider();
+        await using var agent = new Agent(_folder.Path, time);
+        await Eventually.UntilAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(1));
+                return mute.HasExited;
+            },
+            "the mute process is stopped");
+        await using var ticking = new Timer(_ => time.Advance(TimeSpan.FromMilliseconds(20)), null, TimeSpan.Zero, TimeSpan.FromMilliseconds(20));
+        await AnsweringAsync(agent, not: mute.Id);
     }
 
     [Fact]
@@ -147,9 +169,9 @@ public sealed class EmbeddedContainerdTests : IAsyncLifetime
     {
         private readonly CancellationTokenSource _stop = new();
 
-        public Agent(string stateDir)
+        public Agent(string stateDir, TimeProvider? time = null)
         {
-            var embedded = new EmbeddedContainerd(stateDir, "/", TimeProvider.System, NullLogger<EmbeddedContainerd>.Instance);
+            var embedded = new EmbeddedContainerd(stateDir, "/", time ?? TimeProvider.System, NullLogger<EmbeddedContainerd>.Instance);
             Running = Task.Run(() => embedded.RunAsync(_stop.Token));
         }
 

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Measures the agent beside the bare client library and ctr, and prints a Markdown table. Usage: sudo scripts/bench.sh [heal|fleet|start|pull|idle]...
+set -eu
+cd "$(dirname "$0")/.."
+[ "$(id -u)" -eq 0 ] || { echo "scripts/bench.sh: run as root, containers need it" >&2; exit 1; }
+scripts/install.sh containerd runc docker-registry busybox-static procps
+scripts/build.sh >&2
+dotnet build tests/Reconciler.Benchmarks -c Release --nologo -v q >&2
+exec artifacts/bin/Reconciler.Benchmarks/release/Reconciler.Benchmarks "$@"
