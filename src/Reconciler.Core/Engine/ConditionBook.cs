@@ -8,16 +8,23 @@ namespace Reconciler.Core.Engine;
 /// <summary>What was last reported per key, so that the sink hears of changes only.</summary>
 internal sealed class ConditionBook(IStatusSink status)
 {
-    private readonly ConcurrentDictionary<ResourceKey, (Condition Condition, int Attempt)> _reported = new();
-    private readonly ConcurrentDictionary<ResourceKey, bool> _seen = new();
+    private readonly ConcurrentDictionary<ResourceKey, (Condition Condition, int Attempt, DateTimeOffset? NextTry)> _reported = new();
+    private readonly ConcurrentDictionary<ResourceKey, KeyMemory> _memories = new();
     private readonly ConcurrentDictionary<ResourceKey, string> _stale = new();
 
-    public bool FirstSight(ResourceKey key) => _seen.TryAdd(key, true);
-
-    public void Recall(ResourceKey key, Condition condition)
+    /// <summary>Reads what an earlier run left, before the first report replaces it.</summary>
+    public void Remember()
     {
-        if (condition.Reason == ConditionReason.ImageStale) _stale[key] = condition.Message;
+        foreach (var key in status.Known)
+        {
+            if (status.Recall(key) is not { } memory) continue;
+            _memories[key] = memory;
+            if (memory.Condition.Reason == ConditionReason.ImageStale) _stale[key] = memory.Condition.Message;
+        }
     }
+
+    /// <summary>What an earlier run left about the key; only the first caller gets it.</summary>
+    public KeyMemory? TakeMemory(ResourceKey key) => _memories.TryRemove(key, out var memory) ? memory : null;
 
     /// <summary>A container's pull says whether its image is stale; this holds until its next pull.</summary>
     public void NoteStale(ResourceKey key, Execution execution, string? stale)
@@ -28,13 +35,13 @@ internal sealed class ConditionBook(IStatusSink status)
 
     public bool IsReported(PlannedKey planned) =>
         !IsWorthReporting(planned.Key, planned.Wish, planned.Plan.Actions.Count)
-        || (_reported.TryGetValue(planned.Key, out var last) && last == (Shown(planned.Key, planned.Plan.Condition), 0));
+        || (_reported.TryGetValue(planned.Key, out var last) && last == (Shown(planned.Key, planned.Plan.Condition), 0, planned.Plan.LookAgainAt));
 
     public void Report(StatusReport report, Wish? wish)
     {
         if (!IsWorthReporting(report.Key, wish, report.Actions.Count)) return;
         var shown = report with { Condition = Shown(report.Key, report.Condition) };
-        var now = (shown.Condition, shown.Attempt);
+        var now = (shown.Condition, shown.Attempt, shown.NextTry);
         if (shown.Actions.Count == 0 && _reported.TryGetValue(report.Key, out var last) && last == now) return;
         _reported[report.Key] = now;
         status.Report(shown);
@@ -43,7 +50,7 @@ internal sealed class ConditionBook(IStatusSink status)
     public void Forget(ResourceKey key)
     {
         _stale.TryRemove(key, out _);
-        _seen.TryRemove(key, out _);
+        _memories.TryRemove(key, out _);
         _reported.TryRemove(key, out _);
         status.Forget(key);
     }

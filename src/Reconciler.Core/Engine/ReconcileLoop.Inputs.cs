@@ -113,23 +113,23 @@ public sealed partial class ReconcileLoop
         var now = time.GetUtcNow();
         var keys = NodePlanner.PlanAll(desired, node, now);
         foreach (var planned in keys) Schedule(planned, now);
-        foreach (var key in status.Known.Except(keys.Select(planned => planned.Key))) _queue.Add(key, Trigger.Hint);
+        // Before all sources were read, what is known but not there may still turn out to be declared.
+        if (desired.IsSynced) foreach (var key in status.Known.Except(keys.Select(planned => planned.Key))) _queue.Add(key, Trigger.Hint);
         await CleanAsync(stop);
     }
 
     /// <summary>Only what differs from the declaration, or from what was last reported, is worked on.</summary>
     private void Schedule(PlannedKey planned, DateTimeOffset now)
     {
-        if (Restore(planned.Key)) return;
+        if (planned.Wish is not Wish.Doubt && Restore(planned.Key)) return;
         if (planned.Plan.Actions.Count > 0 || !_book.IsReported(planned)) _queue.Add(planned.Key, Trigger.Hint);
         else if (planned.Plan.LookAgainAt is { } at) _queue.Add(planned.Key, Trigger.Hint, at > now ? at - now : TimeSpan.Zero);
     }
 
-    /// <summary>At the first sight of a key: goes on with the backoff in which an earlier run of the agent left it.</summary>
+    /// <summary>Once per key, as soon as its wish is known: goes on with the backoff in which an earlier run of the agent left it.</summary>
     private bool Restore(ResourceKey key)
     {
-        if (!_book.FirstSight(key) || status.Recall(key) is not { } memory || memory.SpecHash != HashOf(key)) return false;
-        _book.Recall(key, memory.Condition);
+        if (_book.TakeMemory(key) is not { } memory || memory.SpecHash != HashOf(key)) return false;
         var wait = memory.NextTry - time.GetUtcNow();
         if (memory.Attempt <= 0 || wait is not { } delay || delay <= TimeSpan.Zero) return false;
         _queue.Restore(key, memory.Attempt, delay < Backoff.Longest ? delay : Backoff.Longest);

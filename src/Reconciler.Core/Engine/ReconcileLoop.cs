@@ -27,6 +27,7 @@ public sealed partial class ReconcileLoop(
     public async Task RunAsync(IReadOnlyList<IDesiredSource> sources, CancellationToken stop)
     {
         _store = new DesiredStore(sources.Select(source => source.Name));
+        _book.Remember();
         Task[] work = [DispatchAsync(stop), FollowRuntimeAsync(stop), ResyncAsync(stop), .. sources.Select(source => FollowAsync(source, stop))];
         try
         {
@@ -119,7 +120,7 @@ public sealed partial class ReconcileLoop(
                 break;
             case Outcome.Done done:
                 _book.NoteStale(lease.Key, execution, done.Stale);
-                Report(lease.Key, planned, execution, planned!.Plan.Condition, lease.Attempt, null);
+                Report(lease.Key, planned, execution, planned!.Plan.Condition, lease.Attempt, planned.Plan.LookAgainAt);
                 lease.Again(TimeSpan.Zero);
                 break;
             case Outcome.Again:

@@ -51,31 +51,26 @@ public sealed class WorkQueue : IDisposable
             if (trigger == Trigger.Declared)
             {
                 (entry.Attempt, entry.Passes, entry.Waits, entry.BackingOff) = (0, 0, 0, false);
-                entry.Redeclared = entry.Lease is not null;
-                superseded = entry.Lease?.Source;
+                superseded = Supersede_NeedsLock(entry);
             }
             if (entry.Lease is null) Place_NeedsLock(entry);
         }
-        try
-        {
-            superseded?.Cancel();
-        }
-        catch (ObjectDisposedException)
-        {
-            // The pass ended meanwhile.
-        }
+        Cancel(superseded);
     }
 
-    /// <summary>Puts a key back where an earlier run of the agent left it: waiting after failures. Only for an absent key.</summary>
+    /// <summary>Puts a key where an earlier run of the agent left it: waiting after failures. A pass under way is cancelled.</summary>
     public void Restore(ResourceKey key, int attempt, TimeSpan delay)
     {
+        CancellationTokenSource? superseded;
         lock (_lock)
         {
-            if (_entries.ContainsKey(key)) return;
             var entry = Get_NeedsLock(key);
-            (entry.Attempt, entry.BackingOff, entry.DueAt) = (attempt, true, _time.GetUtcNow() + delay);
-            Place_NeedsLock(entry);
+            (entry.Attempt, entry.Passes, entry.Waits, entry.BackingOff) = (attempt, 0, 0, true);
+            (entry.DueAt, entry.HintAt, entry.IsExit) = (_time.GetUtcNow() + delay, null, false);
+            superseded = Supersede_NeedsLock(entry);
+            if (entry.Lease is null) Place_NeedsLock(entry);
         }
+        Cancel(superseded);
     }
 
     /// <summary>Waits for the next due key.</summary>
@@ -103,15 +98,14 @@ public sealed class WorkQueue : IDisposable
         {
             var entry = _entries[lease.Key];
             entry.Lease = null;
-            var next = _time.GetUtcNow() + after;
             if (!entry.Redeclared)
             {
                 entry.Attempt = completion switch { Completion.Rest => 0, Completion.Fail => entry.Attempt + 1, _ => entry.Attempt };
                 entry.Passes = completion switch { Completion.Again => entry.Passes + 1, Completion.Wait => entry.Passes, _ => 0 };
                 entry.Waits = completion == Completion.Wait ? entry.Waits + 1 : 0;
                 entry.BackingOff = completion == Completion.Fail;
+                if (_time.GetUtcNow() + after is { } next) entry.DueAt = Earlier(entry.DueAt, next);
             }
-            if (next is { } at) entry.DueAt = Earlier(entry.DueAt, at);
             if (entry is { HintAt: { } hint, BackingOff: false }) entry.DueAt = Earlier(entry.DueAt, hint);
             (entry.HintAt, entry.Redeclared) = (null, false);
             if (entry.DueAt is null) _entries.Remove(lease.Key);
@@ -131,6 +125,25 @@ public sealed class WorkQueue : IDisposable
             return entry.Lease = new WorkLease(this, entry.Key, (entry.Attempt, entry.Passes, entry.Waits), CancellationTokenSource.CreateLinkedTokenSource(stop));
         }
         return null;
+    }
+
+    private static CancellationTokenSource? Supersede_NeedsLock(Entry entry)
+    {
+        entry.Redeclared = entry.Lease is not null;
+        return entry.Lease?.Source;
+    }
+
+    // Outside of the lock: what hears of it may come back to the queue.
+    private static void Cancel(CancellationTokenSource? superseded)
+    {
+        try
+        {
+            superseded?.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The pass ended meanwhile.
+        }
     }
 
     private void Place_NeedsLock(Entry entry)

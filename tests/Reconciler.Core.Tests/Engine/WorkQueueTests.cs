@@ -186,12 +186,22 @@ public sealed class WorkQueueTests : IDisposable
     [Fact]
     public async Task Restore_goes_on_where_an_earlier_run_was()
     {
+        _queue.Add(A, Trigger.Hint);
         _queue.Restore(A, 5, Seconds(30));
         _queue.Add(A, Trigger.Hint);
         Assert.Equal(5, (await DueAfterAsync(30)).Attempt);
-        _queue.Add(B, Trigger.Hint);
-        _queue.Restore(B, 5, Seconds(30));
-        Assert.Equal(0, (await TakeAsync()).Attempt);
+    }
+
+    [Fact]
+    public async Task Restore_ends_the_pass_under_way()
+    {
+        _queue.Add(A, Trigger.Hint);
+        using var lease = await TakeAsync();
+        _queue.Restore(A, 5, Seconds(30));
+        Assert.True(lease.Token.IsCancellationRequested);
+        lease.Again(TimeSpan.Zero);
+        _queue.Add(A, Trigger.Hint);
+        Assert.Equal(5, (await DueAfterAsync(30)).Attempt);
     }
 
     [Fact]
