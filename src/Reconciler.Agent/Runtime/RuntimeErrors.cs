@@ -1,0 +1,78 @@
+using Reconciler.Containerd;
+using Reconciler.Core.Ports;
+
+namespace Reconciler.Agent.Runtime;
+
+/// <summary>The client library's failures as the loop's few kinds and the reasons that a person sees.</summary>
+internal static class RuntimeErrors
+{
+    public const string RegistryUnreachable = "RegistryUnreachable";
+
+    public static RuntimeException Of(ContainerdException error, string what)
+    {
+        var (kind, reason) = Classify(error);
+        return new RuntimeException(kind, reason, $"{what}: {error.Message}", error);
+    }
+
+    public static RuntimeException Of(Exception error, string what) => error switch
+    {
+        RuntimeException known => known,
+        ContainerdException known => Of(known, what),
+        _ when IsDiskFull(error.Message) => new RuntimeException(RuntimeErrorKind.Failed, "DiskFull", $"{what}: {error.Message}", error),
+        _ => new RuntimeException(RuntimeErrorKind.Failed, "Failed", $"{what}: {error.Message}", error),
+    };
+
+    /// <summary>What a create met; runc's text is all there is to go by.</summary>
+    public static RuntimeException OfCreate(ContainerdException error, string what)
+    {
+        var text = error.Message;
+        var (kind, reason) = text switch
+        {
+            _ when Has(text, "executable file not found") => (RuntimeErrorKind.Refused, "CommandNotFound"),
+            _ when Has(text, "exec:") && Has(text, "no such file or directory") => (RuntimeErrorKind.Refused, "CommandNotFound"),
+            _ when Has(text, "exec:") && Has(text, "permission denied") => (RuntimeErrorKind.Refused, "CommandNotExecutable"),
+            _ when Has(text, "exec format error") => (RuntimeErrorKind.Refused, "CommandNotExecutable"),
+            _ when IsUnknownUser(text) => (RuntimeErrorKind.Refused, "UserNotFound"),
+            _ when Has(text, "mounting") && Has(text, "no such file or directory") => (RuntimeErrorKind.Refused, "MountSourceMissing"),
+            _ when Has(text, "mounting") => (RuntimeErrorKind.Failed, "MountFailed"),
+            _ => Classify(error),
+        };
+        if (reason == "Failed") reason = "StartFailed";
+        return new RuntimeException(kind, reason, $"{what}: {text}", error);
+    }
+
+    /// <summary>What a pull met.</summary>
+    public static RuntimeException OfPull(ContainerdException error, string what) => error is PullException pull
+        ? new RuntimeException(RuntimeErrorKind.Failed, ReasonOf(pull.Kind), $"{what}: {error.Message}", error)
+        : Of(error, what);
+
+    private static string ReasonOf(PullErrorKind kind) => kind switch
+    {
+        PullErrorKind.NotFound => "ImageNotFound",
+        PullErrorKind.Unauthorized => "RegistryUnauthorized",
+        PullErrorKind.Unreachable => RegistryUnreachable,
+        PullErrorKind.DigestMismatch => "DigestMismatch",
+        PullErrorKind.NoPlatform => "ImagePlatformMissing",
+        PullErrorKind.Invalid => "ImageInvalid",
+        PullErrorKind.DiskFull => "DiskFull",
+        _ => "ImagePullFailed",
+    };
+
+    private static (RuntimeErrorKind Kind, string Reason) Classify(ContainerdException error)
+    {
+        if (error.IsUnavailable || error.IsTimeout) return (RuntimeErrorKind.Unavailable, "ContainerdUnavailable");
+        if (error.IsTrylockFailed) return (RuntimeErrorKind.Conflict, "Busy");
+        if (error.IsNotfound) return (RuntimeErrorKind.NotFound, "NotFound");
+        // The shim went in the middle of the call: what is there now decides.
+        if (Has(error.Message, "ttrpc: closed") || error.RpcStatus is "AlreadyExists" or "ALREADY_EXISTS") return (RuntimeErrorKind.Conflict, "Changed");
+        if (IsDiskFull(error.Message)) return (RuntimeErrorKind.Failed, "DiskFull");
+        return (RuntimeErrorKind.Failed, "Failed");
+    }
+
+    private static bool IsDiskFull(string text) => Has(text, "no space left on device") || Has(text, "disk quota exceeded");
+
+    private static bool IsUnknownUser(string text) => Has(text, "unable to find user") || Has(text, "no such user") || Has(text, "no such group")
+        || (Has(text, "user") && Has(text, "/etc/passwd")) || (Has(text, "group") && Has(text, "/etc/group"));
+
+    private static bool Has(string text, string part) => text.Contains(part, StringComparison.OrdinalIgnoreCase);
+}
