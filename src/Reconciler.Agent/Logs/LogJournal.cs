@@ -32,9 +32,11 @@ internal sealed record LogJournal(long Base, CutPhase Phase, long Cut, ulong Pie
 
     public static LogJournal Read(string log)
     {
+        var path = LogPaths.JournalOf(log);
+        if (!File.Exists(path)) return None; // the usual case, and an exception costs more than the look
         try
         {
-            return Parse(File.ReadAllText(LogPaths.JournalOf(log))) ?? None;
+            return Parse(File.ReadAllText(path)) ?? None;
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
