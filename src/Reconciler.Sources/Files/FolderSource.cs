@@ -45,6 +45,7 @@ public sealed partial class FolderSource(string folder, ManifestOptions options,
         var saved = memory;
         while (true)
         {
+            watch.Reset();
             var root = RootIdentity.Of(_flag);
             var scanned = time.GetTimestamp();
             var listing = scanner.Scan();
@@ -68,17 +69,13 @@ public sealed partial class FolderSource(string folder, ManifestOptions options,
     /// <summary>Returns when the folder should be scanned again: a change that has become quiet, another root, or the time.</summary>
     private async Task ChangeAsync(FolderWatch watch, RootIdentity? root, long scanned, bool again, CancellationToken cancellation)
     {
-        var hint = watch.Hints.WaitToReadAsync(cancellation).AsTask();
         while (true)
         {
-            await Task.WhenAny(hint, Task.Delay(RootCheck, time, cancellation));
+            await Task.WhenAny(watch.Changed, Task.Delay(RootCheck, time, cancellation));
             cancellation.ThrowIfCancellationRequested();
-            if (hint.IsCompleted || RootIdentity.Of(_flag) != root)
+            if (watch.Changed.IsCompleted || RootIdentity.Of(_flag) != root)
             {
                 await QuietAsync(watch, cancellation);
-                while (watch.Hints.TryRead(out _))
-                {
-                }
                 return;
             }
             if (again || time.GetElapsedTime(scanned) >= FullRescan) return;

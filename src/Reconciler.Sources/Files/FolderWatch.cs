@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Threading.Channels;
 using Microsoft.Win32.SafeHandles;
 
 namespace Reconciler.Sources.Files;
@@ -10,15 +9,16 @@ namespace Reconciler.Sources.Files;
 internal sealed class FolderWatch : IDisposable
 {
     private const int MaxWatches = 8192;
+    private const int BufferSize = 64 << 10;
 
     private readonly TimeProvider _time;
     private readonly SafeFileHandle? _inotify;
     private readonly SafeFileHandle? _stop;
     private readonly Thread? _thread;
-    private readonly Channel<bool> _hints = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private HashSet<int> _watches = [];
     private HashSet<int> _seen = [];
     private long _lastHint;
+    private TaskCompletionSource _changed = NewSignal();
 
     public FolderWatch(TimeProvider time)
     {
@@ -42,11 +42,17 @@ internal sealed class FolderWatch : IDisposable
     /// <summary>False = changes are only seen by the full rescan.</summary>
     public bool Works => _inotify is not null;
 
-    /// <summary>At most one hint, however many events.</summary>
-    public ChannelReader<bool> Hints => _hints.Reader;
+    /// <summary>Completes with the first event after <see cref="Reset"/>.</summary>
+    public Task Changed => Volatile.Read(ref _changed).Task;
 
     /// <summary>Timestamp of the newest event.</summary>
     public long LastHint => Volatile.Read(ref _lastHint);
+
+    /// <summary>To be called before a scan: what happens from here on completes <see cref="Changed"/> anew.</summary>
+    public void Reset()
+    {
+        if (Changed.IsCompleted) Volatile.Write(ref _changed, NewSignal());
+    }
 
     /// <summary>Watches a folder or file; to be called before it is read, or a change in between goes unseen.</summary>
     public void Add(string path)
@@ -76,6 +82,8 @@ internal sealed class FolderWatch : IDisposable
         _inotify!.Dispose();
     }
 
+    private static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private unsafe void Wake()
     {
         ulong one = 1;
@@ -96,12 +104,10 @@ internal sealed class FolderWatch : IDisposable
             var count = Native.Read(_inotify, buffer, BufferSize);
             if (count <= 0 || !HasChange(buffer, count)) continue;
             Volatile.Write(ref _lastHint, _time.GetTimestamp());
-            _hints.Writer.TryWrite(true);
+            Volatile.Read(ref _changed).TrySetResult();
         }
         NativeMemory.Free(buffer);
     }
-
-    private const int BufferSize = 64 << 10;
 
     /// <summary>Our own removal of a watch answers with an event, too; it is no change.</summary>
     private static unsafe bool HasChange(byte* events, nint count)

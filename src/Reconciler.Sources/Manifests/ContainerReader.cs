@@ -63,7 +63,7 @@ internal sealed class ContainerReader(VolumeReader volumes, bool hostNetwork, bo
         foreach (var item in fields.Mappings("env", 1000))
         {
             var name = item.RequiredText("name");
-            var value = item.Text("value");
+            var value = item.SecretText("value");
             item.Close(field => field == "valueFrom" ? "the agent reads no Secrets and ConfigMaps; write the value, or mount a file by hostPath" : null);
             if (name is null) continue;
             if (name.Any(c => c is '=' or < ' ' or > '~')) item.Problem("name", $"\"{FieldReader.Shown(name)}\" is no name of a variable", "printable ASCII without =");

@@ -53,6 +53,9 @@ internal sealed class FieldReader
 
     public string? Text(string name) => Take(name) is { } node ? TextOf(node, PathOf(name), _problems) : null;
 
+    /// <summary>A string that no message repeats.</summary>
+    public string? SecretText(string name) => Take(name) is { } node ? TextOf(node, PathOf(name), _problems, secret: true) : null;
+
     /// <summary>A string that must be there and not empty; null after a problem was reported.</summary>
     public string? RequiredText(string name)
     {
@@ -171,7 +174,7 @@ internal sealed class FieldReader
         }
     }
 
-    internal static string? TextOf(ManifestNode node, string path, ProblemList problems)
+    internal static string? TextOf(ManifestNode node, string path, ProblemList problems, bool secret = false)
     {
         if (node is ScalarNode { Kind: ScalarKind.Text } scalar)
         {
@@ -179,8 +182,8 @@ internal sealed class FieldReader
             problems.Add(node.Line, path, "must not contain a zero byte", "remove it");
             return null;
         }
-        var remedy = node is ScalarNode { Kind: not ScalarKind.Null } plain ? $"quote it: \"{Shown(plain.Text)}\"" : "write a string";
-        problems.Add(node.Line, path, $"must be a string, not {Shown(node.Described)}", remedy);
+        var remedy = node is not ScalarNode { Kind: not ScalarKind.Null } plain ? "write a string" : secret ? "quote it" : $"quote it: \"{Shown(plain.Text)}\"";
+        problems.Add(node.Line, path, $"must be a string, not {node.Described}", remedy);
         return null;
     }
 
@@ -211,7 +214,7 @@ internal sealed class FieldReader
     }
 
     private void WrongType(ManifestNode node, string path, string expected, string remedy) =>
-        _problems.Add(node.Line, path, $"must be {expected}, not {Shown(node.Described)}", remedy);
+        _problems.Add(node.Line, path, $"must be {expected}, not {node.Described}", remedy);
 
     private static void ReportRepeated(MappingNode node, string path, ProblemList problems)
     {

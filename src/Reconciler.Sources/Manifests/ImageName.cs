@@ -42,9 +42,10 @@ internal static class ImageName
         if (text.Any(c => char.IsWhiteSpace(c) || char.IsControl(c))) return "contains white space";
         if (text.Contains("://", StringComparison.Ordinal)) return "is an address with a scheme";
         if (!IsHost(host)) return $"has a bad registry host \"{host}\"";
-        if (repository.Length > 255) return "has a repository longer than 255 characters";
+        if (host.Length + 1 + repository.Length > 255) return "has a host and repository longer than 255 characters";
         if (repository.Any(char.IsUpper)) return "has upper-case letters in its repository";
         if (!repository.Split('/').All(IsComponent)) return $"has a bad repository \"{repository}\"";
+        if (host == "docker.io" && repository.StartsWith("library/", StringComparison.Ordinal) && repository.Length == 72 && repository[8..].All(char.IsAsciiHexDigitLower)) return "is an image's id, not a name";
         if (tag is not null && !IsTag(tag)) return $"has a bad tag \"{tag}\"";
         return digest is null || IsDigest(digest) ? null : "has a bad digest";
     }

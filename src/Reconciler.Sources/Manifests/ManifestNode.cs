@@ -14,7 +14,7 @@ internal abstract class ManifestNode(int line)
     /// <summary>Levels below and including this one.</summary>
     public int Depth { get; protected init; } = 1;
 
-    /// <summary>What a person calls it, for messages.</summary>
+    /// <summary>What a person calls it, for messages: never its value, which may be a secret.</summary>
     public abstract string Described { get; }
 }
 
@@ -51,8 +51,8 @@ internal sealed class ScalarNode : ManifestNode
     public override string Described => Kind switch
     {
         ScalarKind.Null => "null",
-        ScalarKind.Boolean => $"the boolean {Text}",
-        ScalarKind.Integer or ScalarKind.Float => $"the number {Text}",
+        ScalarKind.Boolean => "a boolean",
+        ScalarKind.Integer or ScalarKind.Float => "a number",
         _ => "a string",
     };
 

@@ -89,7 +89,7 @@ public static class ManifestReader
             }
             if (node is not MappingNode root)
             {
-                problems.Add(node.Line, path, $"must be a mapping, not {FieldReader.Shown(node.Described)}", $"begin with apiVersion: {ApiVersion}");
+                problems.Add(node.Line, path, $"must be a mapping, not {node.Described}", $"begin with apiVersion: {ApiVersion}");
                 Refuse(node.Line, null, problems);
                 return;
             }
@@ -107,7 +107,7 @@ public static class ManifestReader
                 var problems = new ProblemList(file);
                 if (root.Find("items") is { } other and not ScalarNode { Kind: ScalarKind.Null })
                 {
-                    problems.Add(other.Line, path.Length == 0 ? "items" : path + ".items", $"must be a list, not {FieldReader.Shown(other.Described)}", "write each object after a dash");
+                    problems.Add(other.Line, path.Length == 0 ? "items" : path + ".items", $"must be a list, not {other.Described}", "write each object after a dash");
                     Refuse(root.Line, null, problems);
                 }
                 return;

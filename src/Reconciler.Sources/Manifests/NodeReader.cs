@@ -74,7 +74,7 @@ internal sealed class NodeReader
         {
             case AnchorAlias alias:
                 if (!_anchors.TryGetValue(alias.Value.Value, out var target))
-                    throw new ManifestSyntaxException(Line, $"alias *{alias.Value.Value} has no anchor before it", "define it with & first");
+                    throw new ManifestSyntaxException(Line, "an alias has no anchor before it", "define it with & first, or quote a value that begins with *");
                 return target;
             case Scalar scalar:
                 return Anchored(scalar, new ScalarNode(scalar.Value, IsPlain(scalar), Line));
@@ -150,15 +150,15 @@ internal sealed class NodeReader
         if (scalar.Tag.IsEmpty) return scalar.Style == ScalarStyle.Plain;
         if (scalar.Tag.IsNonSpecific || scalar.Tag.Value == CoreTags + "str") return false;
         if (scalar.Tag.Value is CoreTags + "int" or CoreTags + "float" or CoreTags + "bool" or CoreTags + "null") return true;
-        throw UnknownTag(scalar.Tag.Value);
+        throw UnknownTag();
     }
 
     private void CheckTag(NodeEvent start, string expected)
     {
-        if (!start.Tag.IsEmpty && !start.Tag.IsNonSpecific && start.Tag.Value != CoreTags + expected) throw UnknownTag(start.Tag.Value);
+        if (!start.Tag.IsEmpty && !start.Tag.IsNonSpecific && start.Tag.Value != CoreTags + expected) throw UnknownTag();
     }
 
-    private ManifestSyntaxException UnknownTag(string tag) => new(Line, $"tag {tag} has no meaning here", "remove it");
+    private ManifestSyntaxException UnknownTag() => new(Line, "a tag has no meaning here", "remove it, or quote a value that begins with !");
 
     private static ManifestSyntaxException TooLarge(int line) =>
         new(line, $"stands for more than {MaxNodes} values", "split it; aliases count as often as they are used");

@@ -164,6 +164,7 @@ public sealed class MappingTests
     }
 
     [Theory]
+    [InlineData("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")]
     [InlineData("a..b/c:1")]
     [InlineData("a/b:1:2")]
     [InlineData("host:70000/a")]
