@@ -59,12 +59,12 @@ public sealed partial class ContainerdClient
         catch (ContainerdException e)
         {
             failure = e;
-            await frames.EndAsync(writing);
+            await Task.WhenAny(frames.EndAsync(writing)); // the pull's error is the one that counts
             throw;
         }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        catch (Exception e) when (e is ObjectDisposedException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
         {
-            await writing; // it failed, and that ended the pull
+            await frames.EndAsync(writing); // throws what ended the pull, if it was the stream
             throw;
         }
         finally
@@ -114,9 +114,16 @@ public sealed partial class ContainerdClient
     {
         var pulls = Pulls();
         cancellation.ThrowIfCancellationRequested();
-        var image = await pulls.Flights.JoinAsync(
-            request.Key, request.Reference.Name, listener, (progress, stop) => new ImagePull(pulls, request, progress).RunAsync(stop), cancellation);
-        return await InfoAsync(image, cancellation);
+        try
+        {
+            var image = await pulls.Flights.JoinAsync(
+                request.Key, request.Reference.Name, listener, (progress, stop) => new ImagePull(pulls, request, progress).RunAsync(stop), cancellation);
+            return await InfoAsync(image, cancellation);
+        }
+        catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+        {
+            throw new ObjectDisposedException("the client was closed during the pull", e);
+        }
     }
 
     private static PullRequest Request(string reference, PullOptions? options)

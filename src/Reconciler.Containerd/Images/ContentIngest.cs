@@ -146,7 +146,7 @@ internal sealed class ContentIngest : IDisposable
         {
             await SendAsync(commit);
             Arm(ContainerdClient.LongTimeout);
-            await _call.RequestStream.CompleteAsync();
+            await SendingAsync(_call.RequestStream.CompleteAsync);
             while (await _call.ResponseStream.MoveNext(CancellationToken.None)) // it answers twice
             {
             }
@@ -169,17 +169,26 @@ internal sealed class ContentIngest : IDisposable
     {
         if (_unanswered) await AnswerAsync();
         Arm(_client.Options.CallTimeout);
+        await SendingAsync(() => _call.RequestStream.WriteAsync(request));
+        _unanswered = true;
+    }
+
+    /// <summary>A broken connection surfaces here as whatever the transport threw; the call's status is the better word.</summary>
+    private async Task SendingAsync(Func<Task> send)
+    {
         try
         {
-            await _call.RequestStream.WriteAsync(request);
+            await send();
         }
-        catch (Exception e) when (e is InvalidOperationException or RpcException)
+        catch (OperationCanceledException e) when (!_cancellation.IsCancellationRequested)
         {
-            // The call ended; its status says why.
-            await AnswerAsync();
-            throw;
+            throw new RpcException(new Grpc.Core.Status(StatusCode.Cancelled, e.Message, e));
         }
-        _unanswered = true;
+        catch (Exception e) when (e is InvalidOperationException or RpcException or IOException or HttpRequestException)
+        {
+            await AnswerAsync();
+            throw new RpcException(new Grpc.Core.Status(StatusCode.Unavailable, e.Message, e));
+        }
     }
 
     private async Task AnswerAsync()
