@@ -252,11 +252,11 @@ public sealed class PullTests(SharedDaemon shared, PullTests.Registries registri
         await using var client = await SharedDaemon.ConnectAsync(shared.Daemon, recorder);
         await using (var puller = await ConnectAsync()) await puller.PullImageAsync(reference, cancellation: Stop);
         await client.ListImagesAsync([$"name=={reference}"], Stop);
-        recorder.Clear();
+        var before = recorder.Methods.Count;
 
         await client.ListImagesAsync([$"name=={reference}"], Stop);
 
-        Assert.Equal(["Images.List"], recorder.Methods);
+        Assert.Equal(["Images.List"], recorder.Methods.Skip(before));
         await client.RemoveImageAsync(reference, synchronous: true, Stop);
     }
 
@@ -267,11 +267,11 @@ public sealed class PullTests(SharedDaemon shared, PullTests.Registries registri
     {
         var recorder = new RpcRecorder();
         await using var client = await SharedDaemon.ConnectAsync(shared.Daemon, recorder);
-        recorder.Clear();
+        var before = recorder.Methods.Count;
 
         await Assert.ThrowsAsync<ArgumentException>(() => client.PullImageAsync(reference, options: new PullOptions { Platform = platform }, cancellation: Stop));
 
-        Assert.Empty(recorder.Methods);
+        Assert.Equal(before, recorder.Methods.Count);
     }
 
     [Fact]
