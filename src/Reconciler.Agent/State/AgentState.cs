@@ -38,6 +38,9 @@ public sealed record AgentProcess
 
     public string Node { get; init; } = "";
 
+    /// <summary>Folders as given to it; relative ones belong to its working folder.</summary>
+    public IReadOnlyList<string> Manifests { get; init; } = [];
+
     /// <summary>Starting, WaitingForContainerd, WaitingForLock, Running, Stopped.</summary>
     public string Phase { get; init; } = "";
 

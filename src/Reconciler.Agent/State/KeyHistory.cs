@@ -33,10 +33,13 @@ internal static class KeyHistory
         };
     }
 
+    /// <summary>The last action did not succeed: only then is a pass that acted repeated at a set time.</summary>
+    public static bool HasFailed(StatusReport report) => report.NextTry is not null && (report.Attempt > 0 || report.Actions.Count > 0);
+
     private static List<KeyEvent> Events(KeyState? before, StatusReport report)
     {
         List<KeyEvent> events = [.. before?.Events ?? []];
-        var failed = report.Attempt > 0 && !report.Condition.Ready;
+        var failed = HasFailed(report);
         for (var i = 0; i < report.Actions.Count; i++)
         {
             if (failed && i == report.Actions.Count - 1) break; // told by its condition

@@ -24,7 +24,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
     private readonly Task _writer;
     private AgentProcess _agent;
     private IReadOnlyList<PullState> _pulls = [];
-    private IReadOnlyList<string> _problems = [];
+    private readonly SortedDictionary<string, IReadOnlyList<string>> _problems = new(StringComparer.Ordinal);
     private bool _dirty;
     private bool _closed;
 
@@ -75,12 +75,13 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         MarkDirty();
     }
 
-    public void SetProblems(IReadOnlyList<string> problems)
+    /// <summary>Replaces what is wrong with one source.</summary>
+    public void SetProblems(string source, IReadOnlyList<string> problems)
     {
         lock (_lock)
         {
-            if (_problems.SequenceEqual(problems)) return;
-            _problems = problems;
+            if (_problems.GetValueOrDefault(source, []).SequenceEqual(problems)) return;
+            _problems[source] = problems;
         }
         MarkDirty();
     }
@@ -182,7 +183,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         lock (_lock)
         {
             (dirty, _dirty) = (_dirty, false);
-            state = new AgentState { Agent = _agent, Keys = [.. _keys.Values], Pulls = _pulls, Problems = _problems };
+            state = new AgentState { Agent = _agent, Keys = [.. _keys.Values], Pulls = _pulls, Problems = [.. _problems.Values.SelectMany(lines => lines)] };
         }
         try
         {
@@ -200,14 +201,14 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
 
     private void Log(KeyState? before, StatusReport report)
     {
-        var failed = report.Attempt > 0 && !report.Condition.Ready;
+        var failed = KeyHistory.HasFailed(report);
         for (var i = 0; i < report.Actions.Count; i++)
         {
             var action = report.Actions[i];
             if (failed && i == report.Actions.Count - 1) LogFailed(_logger, report.Key, ActionText.Of(action), action.Reason);
             else LogDone(_logger, report.Key, ActionText.Of(action), action.Reason);
         }
-        if (before?.Reason == report.Condition.Reason && before.Message == report.Condition.Message && !failed) return;
+        if (!failed && (report.Actions.Count > 0 || (before?.Reason == report.Condition.Reason && before.Message == report.Condition.Message))) return;
         if (failed) LogProblem(_logger, report.Key, report.Condition.Reason, report.Condition.Message, report.Attempt, Wait(report));
         else LogCondition(_logger, report.Key, report.Condition.Reason, report.Condition.Message);
     }

@@ -127,7 +127,7 @@ public sealed partial class ContainerdClient
         try
         {
             await KillAsync(id, signal, all, cancellation);
-            if (paused) await ResumeAsync(id, cancellation);
+            if (paused) await ResumeIfPausedAsync(id);
         }
         catch (ContainerdException e) when (e.IsNotfound)
         {
@@ -135,14 +135,8 @@ public sealed partial class ContainerdClient
         }
     }
 
-    /// <summary>Lets a paused container go on (Tasks.Resume); one that is not paused, or not there, is no error.</summary>
-    /// <param name="id">The container's id.</param>
-    /// <param name="cancellation">Looked at before the call; the call itself is not cut.</param>
-    /// <exception cref="ContainerdException">No answer: RpcStatus Unavailable, or code Timeout.</exception>
-    public async Task ResumeAsync(string id, CancellationToken cancellation = default)
+    private async Task ResumeIfPausedAsync(string id)
     {
-        Identifiers.Require(id, nameof(id));
-        cancellation.ThrowIfCancellationRequested();
         try
         {
             await CallAsync(

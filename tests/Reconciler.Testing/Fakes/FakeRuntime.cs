@@ -109,11 +109,11 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
         });
         try
         {
-            Step("create: record", cancellation);
+            Step("create: record", CancellationToken.None);
             node.Change(id, c => c with { State = ContainerState.Created });
-            Step("create: task", cancellation);
+            Step("create: task", CancellationToken.None);
         }
-        catch (Exception e) when (e is RuntimeException or OperationCanceledException)
+        catch (RuntimeException)
         {
             node.Remove(id);
             throw;

@@ -1,0 +1,86 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using Reconciler.Agent.Hosting;
+using Reconciler.Containerd;
+using Reconciler.Core.Ports;
+
+namespace Reconciler.Agent.Commands;
+
+/// <summary>The command line as a whole.</summary>
+public static class Cli
+{
+    public const int Done = 0;
+    public const int Failed = 1;
+
+    /// <summary>What <c>plan</c> returns when there is something to do.</summary>
+    public const int Changes = 2;
+
+    private const int Interrupted = 130;
+
+    public static Task<int> RunAsync(string[] args, TextWriter stdout, TextWriter stderr, CancellationToken cancellation) =>
+        RunAsync(args, new CliConsole(stdout, stderr), cancellation);
+
+    /// <returns>0 done, 1 anything that failed, wrong usage included; <c>plan</c>: 2 for changes.</returns>
+    public static async Task<int> RunAsync(string[] args, CliConsole console, CancellationToken cancellation)
+    {
+        var parsed = Build(console).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
+        {
+            foreach (var error in parsed.Errors) console.Error.WriteLine($"reconciler: {error.Message}");
+            console.Error.WriteLine($"See {Path(parsed)} --help");
+            return Failed;
+        }
+        // The process's own signal handling ends commands: no second one here.
+        var invocation = new InvocationConfiguration
+        {
+            Output = console.Out, Error = console.Error, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
+        };
+        return await GuardAsync(console, () => parsed.InvokeAsync(invocation, cancellation), cancellation);
+    }
+
+    private static RootCommand Build(CliConsole console)
+    {
+        var root = new RootCommand("Keeps the containers and images of one Linux node as declared, on containerd.")
+        {
+            AgentCommand.Build(console),
+            PlanCommand.Build(console),
+            GetCommand.Build(console),
+            LogsCommand.Build(console),
+            PullCommand.Build(console),
+            ValidateCommand.Build(console),
+            VersionCommand.Build(console),
+        };
+        root.Options.Remove(root.Options.OfType<VersionOption>().Single()); // `version` says more
+        var help = root.Options.OfType<HelpOption>().Single();
+        help.Action = new ExampleHelp((HelpAction)help.Action!);
+        return root;
+    }
+
+    private static async Task<int> GuardAsync(CliConsole console, Func<Task<int>> run, CancellationToken cancellation)
+    {
+        try
+        {
+            return await run();
+        }
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested)
+        {
+            return Interrupted;
+        }
+        catch (Exception e) when (e is SettingException or CommandException or RuntimeException or ContainerdException or IOException or UnauthorizedAccessException)
+        {
+            console.Error.WriteLine($"reconciler: {e.Message}");
+            return Failed;
+        }
+    }
+
+    private static string Path(ParseResult parsed)
+    {
+        var names = new Stack<string>();
+        for (var result = parsed.CommandResult; result is not null; result = result.Parent as System.CommandLine.Parsing.CommandResult)
+        {
+            names.Push(result.Command is RootCommand ? "reconciler" : result.Command.Name);
+        }
+        return string.Join(' ', names);
+    }
+}

@@ -1,0 +1,32 @@
+using System.Text;
+
+namespace Reconciler.Agent.Commands;
+
+/// <summary>Where a command reads and writes: results go to <see cref="Out"/>, everything else to <see cref="Error"/>.</summary>
+public sealed record CliConsole(TextWriter Out, TextWriter Error)
+{
+    /// <summary>Looks up an environment variable; null or empty = not set.</summary>
+    public Func<string, string?> Variable { get; init; } = Environment.GetEnvironmentVariable;
+
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Log files are bytes of any kind; null = write them to <see cref="Out"/> as UTF-8.</summary>
+    public Stream? OutBytes { get; init; }
+
+    /// <summary>Colours are wanted: a terminal, and NO_COLOR is not set.</summary>
+    public bool Color { get; init; }
+
+    /// <summary>The process's own streams, without a byte order mark.</summary>
+    public static CliConsole OfProcess()
+    {
+        var utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
+        var stdout = Console.OpenStandardOutput();
+        return new CliConsole(
+            new StreamWriter(stdout, utf8) { AutoFlush = true },
+            TextWriter.Synchronized(new StreamWriter(Console.OpenStandardError(), utf8) { AutoFlush = true }))
+        {
+            OutBytes = stdout,
+            Color = !Console.IsErrorRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")),
+        };
+    }
+}

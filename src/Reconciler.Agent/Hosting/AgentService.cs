@@ -1,0 +1,174 @@
+using System.Reflection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Logs;
+using Reconciler.Agent.Node;
+using Reconciler.Agent.Runtime;
+using Reconciler.Agent.State;
+using Reconciler.Containerd;
+using Reconciler.Core.Engine;
+using Reconciler.Core.Ports;
+
+namespace Reconciler.Agent.Hosting;
+
+/// <summary>The agent, wired from top to bottom. Stopping it leaves every container running.</summary>
+internal sealed partial class AgentService(NodeOptions options, TimeProvider time, ILoggerFactory loggers, IHostApplicationLifetime lifetime) : BackgroundService
+{
+    private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    private static readonly TimeSpan ConnectAttempt = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(5);
+    /// <summary>The process has 5 s in all.</summary>
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(3);
+
+    private static readonly TimeSpan ProgressPeriod = TimeSpan.FromSeconds(1);
+
+    private readonly ILogger _logger = loggers.CreateLogger("Agent");
+
+    /// <summary>Why the agent ended by itself; null = it was told to.</summary>
+    public Exception? Failure { get; private set; }
+
+    public static string Version { get; } =
+        typeof(AgentService).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await RunAsync(stoppingToken);
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+            LogStopped();
+        }
+        catch (Exception e)
+        {
+            Failure = e; // the command says it and returns 1
+        }
+        finally
+        {
+            lifetime.StopApplication();
+        }
+    }
+
+    private async Task RunAsync(CancellationToken stop)
+    {
+        LogStarting(Version, options.NodeName, options.StateDir);
+        if (options.EmbeddedContainerd && EmbeddedContainerd.Refusal(options.StateDir, options.HostRoot) is { } refusal) throw new SettingException(refusal);
+        PrepareStateDir();
+        using var only = await InstanceLock.AcquireAsync(Path.Combine(options.StateDir, "agent.lock"), time, _logger, stop);
+        await using var sink = StateSink.Open(options.StateDir, Self(), time, loggers.CreateLogger<StateSink>());
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var embedded = options.EmbeddedContainerd
+            ? new EmbeddedContainerd(options.StateDir, options.HostRoot, time, loggers.CreateLogger<EmbeddedContainerd>()).RunAsync(ended.Token)
+            : Task.Delay(Timeout.InfiniteTimeSpan, time, ended.Token);
+        try
+        {
+            await OrEndOfAsync(embedded, ReconcileAsync(sink, ended.Token));
+        }
+        finally
+        {
+            await ended.CancelAsync();
+            await embedded.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private async Task ReconcileAsync(StateSink sink, CancellationToken stop)
+    {
+        await using var client = await ConnectAsync(sink, stop);
+        var server = await client.ServerAsync(stop);
+        sink.SetPhase("WaitingForLock", "another agent serves this containerd and namespace");
+        var path = InstanceLock.PathOf(options.HostRoot, server.Uuid, options.ContainerdNamespace);
+        using var instance = await InstanceLock.AcquireAsync(path, time, _logger, stop);
+
+        var files = new LogFiles(options.LogDir, time, options.HostRoot);
+        await using var runtime = new ContainerdRuntime(client, options, files, time, loggers.CreateLogger<ContainerdRuntime>());
+        var sources = Declarations.FoldersOf(options, time, loggers).Select(folder => new ReportedSource(folder, sink, loggers.CreateLogger<ReportedSource>()));
+        using var loop = new ReconcileLoop(runtime, sink, time, new ReconcileOptions { ResyncInterval = options.ResyncInterval, StopLimit = DrainLimit }, loggers.CreateLogger<ReconcileLoop>());
+        var cutter = new LogCutter(files, options, time, loggers.CreateLogger<LogCutter>());
+
+        sink.SetPhase("Running");
+        LogReady(client.Options.Address, options.ContainerdNamespace);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        Task[] parts = [loop.RunAsync([.. sources], ended.Token), cutter.RunAsync(ended.Token), ShowPullsAsync(runtime, sink, ended.Token)];
+        var first = await Task.WhenAny(parts);
+        await ended.CancelAsync();
+        foreach (var part in parts) await part.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await first;
+        stop.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>Waits for ever; the log says so at first and then each minute.</summary>
+    private async Task<ContainerdClient> ConnectAsync(StateSink sink, CancellationToken stop)
+    {
+        var address = NodeConnection.AddressOf(options);
+        var (pause, said) = (TimeSpan.FromMilliseconds(200), DateTimeOffset.MinValue);
+        while (true)
+        {
+            try
+            {
+                var client = await ContainerdClient.ConnectAsync(NodeConnection.ClientOptions(options, ConnectAttempt, time, loggers.CreateLogger<ContainerdClient>()), stop);
+                var version = await client.VersionAsync(stop);
+                LogConnected(version.Version, address);
+                return client;
+            }
+            catch (ContainerdException e)
+            {
+                sink.SetPhase("WaitingForContainerd", $"{address}: {e.Message}");
+                if (time.GetUtcNow() - said > TimeSpan.FromMinutes(1))
+                {
+                    LogWaiting(address, e.Message);
+                    said = time.GetUtcNow();
+                }
+            }
+            await Task.Delay(pause, time, stop);
+            pause = pause * 2 < LongestPause ? pause * 2 : LongestPause;
+        }
+    }
+
+    private async Task ShowPullsAsync(ContainerdRuntime runtime, StateSink sink, CancellationToken stop)
+    {
+        using var timer = new PeriodicTimer(ProgressPeriod, time);
+        while (await timer.WaitForNextTickAsync(stop))
+        {
+            sink.SetPulls([.. runtime.Snapshot().Select(pull => new PullState(
+                pull.Reference, pull.StartedAt, [.. pull.Items.Select(item => new LayerState(item.Ref, item.Status, item.Offset, item.Total))]))]);
+        }
+    }
+
+    /// <summary>The second task's end, unless the first fails before.</summary>
+    private static async Task OrEndOfAsync(Task companion, Task work) => await await Task.WhenAny(companion, work);
+
+    private void PrepareStateDir()
+    {
+        Directory.CreateDirectory(options.StateDir, Private);
+        File.SetUnixFileMode(options.StateDir, Private);
+    }
+
+    private AgentProcess Self() => new()
+    {
+        Version = Version,
+        Pid = Environment.ProcessId,
+        StartTicks = AgentLiveness.StartTicks(Environment.ProcessId) ?? 0,
+        PidNamespace = AgentLiveness.PidNamespace(),
+        StartedAt = time.GetUtcNow(),
+        Node = options.NodeName,
+        Manifests = options.Manifests,
+        Phase = "Starting",
+    };
+
+    [LoggerMessage(1101, LogLevel.Information, "reconciler {Version} starts on node {Node}, state in {StateDir}")]
+    private partial void LogStarting(string version, string node, string stateDir);
+
+    [LoggerMessage(1102, LogLevel.Information, "connected to containerd {Version} at {Address}")]
+    private partial void LogConnected(string version, string address);
+
+    [LoggerMessage(1103, LogLevel.Warning, "waiting for containerd at {Address}: {Error}")]
+    private partial void LogWaiting(string address, string error);
+
+    [LoggerMessage(1104, LogLevel.Information, "READY: reconciling the containers of {Address}, namespace {Namespace}")]
+    private partial void LogReady(string address, string @namespace);
+
+    [LoggerMessage(1105, LogLevel.Information, "stopped; the containers run on")]
+    private partial void LogStopped();
+}

@@ -1,0 +1,40 @@
+using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Node;
+using Reconciler.Containerd;
+
+namespace Reconciler.Agent.Hosting;
+
+/// <summary>Finds this node's containerd and connects to it.</summary>
+internal static class NodeConnection
+{
+    /// <summary>The embedded containerd's socket when asked for, or when it is there and no address was given.</summary>
+    public static string AddressOf(NodeOptions options)
+    {
+        var embedded = EmbeddedContainerd.SocketOf(options.StateDir);
+        return options.EmbeddedContainerd || (!options.ContainerdAddressGiven && File.Exists(embedded)) ? embedded : options.ContainerdAddress;
+    }
+
+    public static ContainerdClientOptions ClientOptions(NodeOptions options, TimeSpan connectTimeout, TimeProvider time, ILogger? logger) => new()
+    {
+        Address = AddressOf(options),
+        Namespace = options.ContainerdNamespace,
+        ConnectTimeout = connectTimeout,
+        Registry = new RegistryOptions { PlainHttpHosts = options.PlainHttp, DockerConfigPath = options.DockerConfig },
+        TimeProvider = time,
+        Logger = logger,
+    };
+
+    /// <summary>For commands: a containerd that does not answer soon is an error with the remedy in it.</summary>
+    /// <exception cref="Commands.CommandException">No answer within 10 s.</exception>
+    public static async Task<ContainerdClient> ConnectAsync(NodeOptions options, TimeProvider time, CancellationToken cancellation)
+    {
+        try
+        {
+            return await ContainerdClient.ConnectAsync(ClientOptions(options, TimeSpan.FromSeconds(10), time, null), cancellation);
+        }
+        catch (ContainerdException e)
+        {
+            throw new Commands.CommandException($"containerd does not answer at {AddressOf(options)}: {e.Message} (is it running? --containerd-address names another socket)");
+        }
+    }
+}
