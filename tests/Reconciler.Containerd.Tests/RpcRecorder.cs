@@ -16,6 +16,8 @@ internal sealed class RpcRecorder : Interceptor
 
     public IEnumerable<T> Requests<T>() => _calls.Select(call => call.Request).OfType<T>();
 
+    public void Clear() => _calls.Clear();
+
     /// <summary>Called before a call is sent; what it throws the call throws.</summary>
     public Action<string>? Before { get; set; }
 

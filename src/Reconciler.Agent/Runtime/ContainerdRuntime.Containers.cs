@@ -210,6 +210,8 @@ public sealed partial class ContainerdRuntime
         try
         {
             await _client.KillAsync(id, signal, all, cancellation);
+            // A frozen process gets it only once it goes on.
+            if (_view.Entry(id) is { State: ContainerState.Paused }) await _client.ResumeAsync(id, cancellation);
         }
         catch (ContainerdException e) when (e.IsNotfound)
         {

@@ -22,8 +22,8 @@ public sealed record Container
     public IReadOnlyList<string> Args { get; init; } = [];
 
     /// <summary>
-    /// In place of the image's user, as <c>name</c>, <c>1500</c>, <c>name:group</c> or <c>1500:1600</c>; looked up in the image. Null = the
-    /// image's. Not looked at when the spec has a user.
+    /// In place of the image's user, as <c>name</c>, <c>1500</c>, <c>name:group</c> or <c>1500:1600</c>; looked up in the image. <c>:group</c> =
+    /// the image's user in another group; null = the image's. Not looked at when the spec has a user.
     /// </summary>
     public string? User { get; init; }
 

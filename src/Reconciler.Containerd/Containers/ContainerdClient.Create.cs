@@ -155,7 +155,14 @@ public sealed partial class ContainerdClient
     }
 
     private OciUser? UserOf(Container container, OciSpec spec, ResolvedImage image) =>
-        spec.Process!.User ?? _users.GetValueOrDefault((image.ChainId, container.User ?? image.Config.User));
+        spec.Process!.User ?? _users.GetValueOrDefault((image.ChainId, UserText(container, image)));
+
+    private static string UserText(Container container, ResolvedImage image) => container.User switch
+    {
+        null => image.Config.User,
+        [':', ..] group => image.Config.User.Split(':', 2)[0] + group,
+        var user => user,
+    };
 
     private async Task<int> CreateTaskAsync(Making making, IReadOnlyList<Api.Types.Mount> rootfs)
     {
@@ -249,7 +256,7 @@ public sealed partial class ContainerdClient
         /// <summary>Null = to be looked up.</summary>
         public OciUser? User => user;
 
-        public string UserText => container.User ?? image.Config.User;
+        public string UserText => ContainerdClient.UserText(container, image);
 
         public bool MayHaveRecord { get; set; }
 

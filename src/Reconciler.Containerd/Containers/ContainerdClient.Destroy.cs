@@ -127,7 +127,7 @@ public sealed partial class ContainerdClient
         try
         {
             await KillAsync(id, signal, all, cancellation);
-            if (paused) await ResumeIfPausedAsync(id);
+            if (paused) await ResumeAsync(id, cancellation);
         }
         catch (ContainerdException e) when (e.IsNotfound)
         {
@@ -135,8 +135,14 @@ public sealed partial class ContainerdClient
         }
     }
 
-    private async Task ResumeIfPausedAsync(string id)
+    /// <summary>Lets a paused container go on (Tasks.Resume); one that is not paused, or not there, is no error.</summary>
+    /// <param name="id">The container's id.</param>
+    /// <param name="cancellation">Looked at before the call; the call itself is not cut.</param>
+    /// <exception cref="ContainerdException">No answer: RpcStatus Unavailable, or code Timeout.</exception>
+    public async Task ResumeAsync(string id, CancellationToken cancellation = default)
     {
+        Identifiers.Require(id, nameof(id));
+        cancellation.ThrowIfCancellationRequested();
         try
         {
             await CallAsync(

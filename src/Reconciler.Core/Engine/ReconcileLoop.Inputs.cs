@@ -87,6 +87,7 @@ public sealed partial class ReconcileLoop
     {
         for (var failures = 0; ;)
         {
+            _lists.Reader.TryRead(out _);
             var recover = Interlocked.Exchange(ref _recoverWanted, 0) == 1;
             try
             {

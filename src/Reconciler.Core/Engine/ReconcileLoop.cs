@@ -144,19 +144,15 @@ public sealed partial class ReconcileLoop(
     {
         var attempt = lease.Attempt + 1;
         var wait = Backoff.AfterFailure(attempt, options.Jitter());
-        Report(lease.Key, planned, execution, condition, attempt, time.GetUtcNow() + wait);
         LogFailed(lease.Key, attempt, condition.Reason, condition.Message, wait);
+        Report(lease.Key, planned, execution, condition, attempt, time.GetUtcNow() + wait);
         lease.Fail(wait);
     }
 
     private void Report(ResourceKey key, PlannedKey? planned, Execution execution, Condition condition, int attempt, DateTimeOffset? nextTry)
     {
-        if (planned is { Wish: Wish.NotDeclared, Actual: { Containers.Count: 0, Image: null } })
-        {
-            _book.Forget(key);
-            return;
-        }
-        _book.Report(new StatusReport(key, condition, execution.Actions, attempt, nextTry, time.GetUtcNow(), HashOf(key)), planned?.Wish);
+        if (planned is { Wish: Wish.NotDeclared, Actual: { Containers.Count: 0, Image: null } }) _book.Forget(key);
+        else _book.Report(new StatusReport(key, condition, execution.Actions, attempt, nextTry, time.GetUtcNow(), HashOf(key)), planned?.Wish);
     }
 
     private string HashOf(ResourceKey key) => (_store.Current.Declared(key) as ContainerSpec)?.Hash ?? "";

@@ -94,7 +94,7 @@ public sealed class DriftTests(SharedDaemon shared)
         await using var node = await RuntimeNode.StartAsync(shared.Daemon);
         var spec = RuntimeNode.Spec(Forever);
         var running = await node.CreateAsync(spec);
-        var shim = int.Parse((await File.ReadAllTextAsync($"/proc/{running.Pid}/stat", Cancellation)).Split(") ")[1].Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
+        var shim = ShimOf(running.Pid);
         Assert.Contains(shim, Leftovers.ShimsOf(shared.Daemon.Address));
         Signals.Send(shim, Signals.Kill);
         await node.UntilToldAsync(told => told is RuntimeEvent.Changed changed && changed.Key == spec.Key, "the change is told");
@@ -135,4 +135,8 @@ public sealed class DriftTests(SharedDaemon shared)
         Assert.Equal(5, (await node.UntilExitedAsync(spec)).ExitCode);
         await node.RemoveAsync(spec);
     }
+
+    /// <summary>The parent of a container's first process.</summary>
+    internal static int ShimOf(int pid) =>
+        int.Parse(File.ReadAllText($"/proc/{pid}/stat").Split(") ")[1].Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
 }

@@ -10,7 +10,7 @@ namespace Reconciler.Agent.Tests.Runtime;
 public sealed class LifecycleTests(SharedDaemon shared)
 {
     /// <summary>Ends with 3 on SIGTERM.</summary>
-    private const string Polite = "trap 'exit 3' TERM; while true; do sleep 0.1; done";
+    private const string Polite = "trap 'exit 3' TERM; touch /tmp/ready; while true; do sleep 0.1; done";
 
     /// <summary>PID 1 without a handler does not hear SIGTERM.</summary>
     private const string Deaf = "trap 'echo term' TERM; while true; do sleep 0.1; done";
@@ -32,6 +32,7 @@ public sealed class LifecycleTests(SharedDaemon shared)
         Assert.True(File.Exists($"/proc/{running.Pid}/status"));
         Assert.Contains((await node.Runtime.ListAsync(Cancellation)).Resources, pair => pair.Key == spec.Key);
 
+        await UntilReadyAsync(running);
         await node.StopAsync(running, TimeSpan.FromMinutes(5));
         var stopped = Assert.Single(await node.ObserveAsync(spec));
         Assert.Equal((ContainerState.Exited, 3), (stopped.State, stopped.ExitCode));
@@ -65,7 +66,7 @@ public sealed class LifecycleTests(SharedDaemon shared)
         var data = Path.Combine(first.Folder, "state/volumes/test", spec.Workload, "data");
         await Eventually.UntilAsync(() => File.Exists($"{data}/ready"), "the container is ready");
         using var cut = new CancellationTokenSource();
-        var stop = first.StopAsync(running, TimeSpan.FromSeconds(8), cancellation: cut.Token);
+        var stop = first.StopAsync(running, TimeSpan.FromSeconds(15), cancellation: cut.Token);
         await Eventually.UntilAsync(() => File.Exists($"{data}/signals"), "the signal arrives");
         await cut.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => stop);
@@ -144,6 +145,21 @@ public sealed class LifecycleTests(SharedDaemon shared)
     }
 
     [Fact]
+    public async Task A_paused_container_is_stopped_in_its_own_way()
+    {
+        await using var node = await RuntimeNode.StartAsync(shared.Daemon);
+        var spec = RuntimeNode.Spec(Polite);
+        var container = await node.CreateAsync(spec);
+        await UntilReadyAsync(container);
+        await shared.Daemon.CtrAsync("tasks", "pause", container.Id);
+        await node.Runtime.ListAsync(Cancellation);
+        Assert.Equal(ContainerState.Paused, Assert.Single(await node.ObserveAsync(spec)).State);
+        await node.StopAsync(container, TimeSpan.FromMinutes(5));
+        Assert.Equal(3, Assert.Single(await node.ObserveAsync(spec)).ExitCode);
+        await node.RemoveAsync(spec);
+    }
+
+    [Fact]
     public async Task Adopting_changes_labels_and_nothing_that_runs()
     {
         await using var node = await RuntimeNode.StartAsync(shared.Daemon);
@@ -170,6 +186,10 @@ public sealed class LifecycleTests(SharedDaemon shared)
         var gone = await Assert.ThrowsAsync<RuntimeException>(() => node.DeleteAsync(running));
         Assert.Equal(RuntimeErrorKind.NotFound, gone.Kind);
     }
+
+    /// <summary>Its trap is set: PID 1 does not hear a signal before.</summary>
+    private static Task UntilReadyAsync(ActualContainer container) =>
+        Eventually.UntilAsync(() => File.Exists($"/proc/{container.Pid}/root/tmp/ready"), "the container is ready");
 
     internal static ContainerProcess WithData(ContainerProcess process) =>
         process with { Mounts = [new Mount("/data", false, new Volume.EmptyDir("data", false, null))] };

@@ -46,7 +46,7 @@ internal sealed class RuntimeNode : IAsyncDisposable
     private readonly Task _events;
     private readonly TempFolder? _own;
 
-    private RuntimeNode(ContainerdDaemon daemon, ContainerdClient client, string folder, TempFolder? own)
+    private RuntimeNode(ContainerdDaemon daemon, ContainerdClient client, string folder, TempFolder? own, bool collects)
     {
         Daemon = daemon;
         Client = client;
@@ -63,7 +63,7 @@ internal sealed class RuntimeNode : IAsyncDisposable
         Directory.CreateDirectory(options.StateDir);
         Logs = new LogFiles(options.LogDir, TimeProvider.System, "/");
         Runtime = new ContainerdRuntime(client, options, Logs, TimeProvider.System, NullLogger<ContainerdRuntime>.Instance) { Explained = true };
-        _events = CollectAsync();
+        _events = collects ? CollectAsync() : Task.CompletedTask;
     }
 
     public ContainerdDaemon Daemon { get; }
@@ -79,7 +79,8 @@ internal sealed class RuntimeNode : IAsyncDisposable
     public ConcurrentQueue<RuntimeEvent> Events { get; } = new();
 
     /// <param name="before">An earlier life whose folders are used again.</param>
-    public static async Task<RuntimeNode> StartAsync(ContainerdDaemon daemon, RuntimeNode? before = null, string? plainHttp = null)
+    /// <param name="collects">Reads the events; false = a loop does, and also recovers.</param>
+    public static async Task<RuntimeNode> StartAsync(ContainerdDaemon daemon, RuntimeNode? before = null, string? plainHttp = null, bool collects = true)
     {
         var client = await ContainerdClient.ConnectAsync(
             new ContainerdClientOptions
@@ -90,7 +91,8 @@ internal sealed class RuntimeNode : IAsyncDisposable
             },
             TestContext.Current.CancellationToken);
         var own = before is null ? new TempFolder() : null;
-        var node = new RuntimeNode(daemon, client, before?.Folder ?? own!.Path, own);
+        var node = new RuntimeNode(daemon, client, before?.Folder ?? own!.Path, own, collects);
+        if (!collects) return node;
         await Eventually.UntilAsync(() => node.Events.Any(told => told is RuntimeEvent.Gap), "events are subscribed to");
         await node.Runtime.RecoverAsync(TestContext.Current.CancellationToken);
         return node;

@@ -1,3 +1,4 @@
+using Reconciler.Agent.Runtime;
 using Reconciler.Core.Model;
 using Reconciler.Core.Ports;
 using Reconciler.Testing;
@@ -9,6 +10,8 @@ namespace Reconciler.Agent.Tests.Runtime;
 [Collection(nameof(SharedDaemon))]
 public sealed class SpecTests(SharedDaemon shared)
 {
+    private static readonly string[] UsualDevices = ["null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"];
+
     private const string Status = "cat /proc/self/status";
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
@@ -65,13 +68,14 @@ public sealed class SpecTests(SharedDaemon shared)
     public async Task Privileged_has_what_we_have()
     {
         await using var node = await RuntimeNode.StartAsync(shared.Daemon);
-        var output = await node.RunAsync(RuntimeNode.Spec($"{Status}; ls -l /dev/kmsg; ls /proc/timer_list; grep sysfs /proc/mounts", process => process with
+        var device = Directory.EnumerateFiles("/dev").First(path => HostRoot.LookAt(path).Kind == HostFileKind.CharDevice && !UsualDevices.Contains(Path.GetFileName(path)));
+        var output = await node.RunAsync(RuntimeNode.Spec($"{Status}; ls -l {device}; ls /proc/timer_list; grep sysfs /proc/mounts", process => process with
         {
             Security = new SecuritySettings { Privileged = true },
         }));
         Assert.Equal("0", Field(output, "Seccomp:"));
         Assert.Equal(Field(await File.ReadAllTextAsync("/proc/self/status", Cancellation), "CapEff:"), Field(output, "CapEff:"));
-        Assert.Contains("/dev/kmsg", output, StringComparison.Ordinal);
+        Assert.Contains(device, output, StringComparison.Ordinal);
         Assert.Contains("sysfs /sys sysfs rw", output, StringComparison.Ordinal);
     }
 
@@ -106,6 +110,11 @@ public sealed class SpecTests(SharedDaemon shared)
         var lines = output.Split('\n');
         Assert.Equal(["1500", "1600"], lines[..2]);
         Assert.Contains("1700", lines[2], StringComparison.Ordinal);
+
+        var other = await node.RunAsync(RuntimeNode.Spec("id -u; id -g", process => process with { Image = name, Security = new SecuritySettings { RunAsGroup = 42 } }));
+        Assert.Equal("1500\n42\n", other);
+        var number = await node.RunAsync(RuntimeNode.Spec("id -u; id -g", process => process with { Security = new SecuritySettings { RunAsUser = 1500 } }));
+        Assert.Equal("1500\n1600\n", number);
     }
 
     [Fact]

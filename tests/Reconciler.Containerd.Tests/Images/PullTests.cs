@@ -1,13 +1,14 @@
 using System.Text;
 using System.Text.Json.Nodes;
 using Reconciler.Containerd.Images;
+using Reconciler.Containerd.Tests.Registries;
 using Reconciler.Testing;
 using Reconciler.Testing.Images;
 
 namespace Reconciler.Containerd.Tests.Images;
 
 /// <summary>Pulls from a real registry into a real containerd.</summary>
-public sealed class PullTests(SharedDaemon shared, PullTests.Registries registries) : IClassFixture<PullTests.Registries>
+public sealed partial class PullTests(SharedDaemon shared, PullTests.Registries registries) : IClassFixture<PullTests.Registries>
 {
     private readonly string _repository = "r" + Names.Unique();
 
@@ -105,9 +106,10 @@ public sealed class PullTests(SharedDaemon shared, PullTests.Registries registri
     [Fact]
     public async Task Pulling_again_fetches_no_blob_and_says_that_all_exists()
     {
+        await using var fake = new FakeRegistry(); // it counts requests before it answers; a log may lag behind
         var image = Unique();
-        var reference = await registries.Open.PushAsync(image, _repository, "1");
-        await using var client = await ConnectAsync();
+        var reference = fake.Add(image, _repository);
+        await using var client = await ConnectAsync(plainHttp: fake.Host);
         await client.PullImageAsync(reference, cancellation: Stop);
         var before = Gets();
         var progress = new Seen();
@@ -121,7 +123,7 @@ public sealed class PullTests(SharedDaemon shared, PullTests.Registries registri
         Assert.Equal("exists", progress.Last("manifest-" + image.Manifest.Digest).Status);
         await client.RemoveImageAsync(reference, synchronous: true, Stop);
 
-        int Gets() => registries.Open.Log.Split('\n').Count(line => line.Contains($"\"GET /v2/{_repository}/", StringComparison.Ordinal));
+        int Gets() => fake.Requests.Count(request => request.Method == "GET");
     }
 
     [Fact]
@@ -172,14 +174,15 @@ public sealed class PullTests(SharedDaemon shared, PullTests.Registries registri
     [Fact]
     public async Task Equal_pulls_at_the_same_time_are_one()
     {
+        await using var fake = new FakeRegistry();
         var image = Unique();
-        var reference = await registries.Open.PushAsync(image, _repository, "1");
-        await using var client = await ConnectAsync();
+        var reference = fake.Add(image, _repository);
+        await using var client = await ConnectAsync(plainHttp: fake.Host);
 
         var all = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => client.PullImageAsync(reference, cancellation: Stop)));
 
         Assert.All(all, pulled => Assert.Equal(image.Manifest.Digest, pulled.Digest));
-        Assert.Equal(1, registries.Open.Log.Split('\n').Count(line => line.Contains($"\"GET /v2/{_repository}/blobs/{image.Layers[^1].Digest}", StringComparison.Ordinal)));
+        Assert.Single(fake.BlobGets(image.Layers[^1].Digest));
         await client.RemoveImageAsync(reference, synchronous: true, Stop);
     }
 
@@ -213,120 +216,6 @@ public sealed class PullTests(SharedDaemon shared, PullTests.Registries registri
         await client.RemoveImageAsync(reference, synchronous: true, Stop);
     }
 
-    [Fact]
-    public async Task Records_are_listed_filtered_tagged_labelled_and_removed()
-    {
-        var image = Unique();
-        var reference = await registries.Open.PushAsync(image, _repository, "1");
-        await using var client = await ConnectAsync();
-        await client.PullImageAsync(reference, cancellation: Stop);
-        var other = $"{registries.Open.Host}/{_repository}:other";
-
-        var tagged = await client.TagImageAsync(reference, other, new Dictionary<string, string> { ["x"] = "1" }, Stop);
-        await client.UpdateImageLabelsAsync(other, new Dictionary<string, string> { ["x"] = "", ["y/z.w"] = "2" }, Stop);
-
-        Assert.Equal((other, image.Manifest.Digest, "other", image.Config.Digest), (tagged.Name, tagged.Digest, tagged.Tag, tagged.Id));
-        var found = Assert.Single(await client.ListImagesAsync([$"name=={other}"], Stop));
-        Assert.Equal(["y/z.w"], found.Labels.Keys);
-        Assert.Equal(2, (await client.ListImagesAsync([$"name=={other}", $"name=={reference}"], Stop)).Count);
-        Assert.Empty(await client.ListImagesAsync(["name==none"], Stop));
-        await Assert.ThrowsAsync<ContainerdException>(() => client.ListImagesAsync(["=="], Stop));
-        await client.RemoveImageAsync(reference, cancellation: Stop);
-        await client.RemoveImageAsync(other, synchronous: true, Stop);
-        foreach (var call in new Func<Task>[]
-        {
-            () => client.RemoveImageAsync(other, cancellation: Stop),
-            () => client.TagImageAsync(other, "z", cancellation: Stop),
-            () => client.UpdateImageLabelsAsync(other, new Dictionary<string, string> { ["a"] = "b" }, Stop),
-            () => client.IsUnpackedAsync(other, Stop),
-            () => client.ResolveImageAsync(other, Stop),
-        })
-            Assert.Equal(ContainerdError.ImageNotfound, (await Assert.ThrowsAsync<ContainerdException>(call)).Code);
-    }
-
-    [Fact]
-    public async Task A_list_reads_the_content_of_a_digest_once()
-    {
-        var reference = await registries.Open.PushAsync(Unique(), _repository, "1");
-        var recorder = new RpcRecorder();
-        await using var client = await SharedDaemon.ConnectAsync(shared.Daemon, recorder);
-        await using (var puller = await ConnectAsync()) await puller.PullImageAsync(reference, cancellation: Stop);
-        await client.ListImagesAsync([$"name=={reference}"], Stop);
-        var before = recorder.Methods.Count;
-
-        await client.ListImagesAsync([$"name=={reference}"], Stop);
-
-        Assert.Equal(["Images.List"], recorder.Methods.Skip(before));
-        await client.RemoveImageAsync(reference, synchronous: true, Stop);
-    }
-
-    [Theory]
-    [InlineData("Bad Reference", null)]
-    [InlineData("busybox", "nonsense")]
-    public async Task Bad_arguments_are_refused_before_any_call(string reference, string? platform)
-    {
-        var recorder = new RpcRecorder();
-        await using var client = await SharedDaemon.ConnectAsync(shared.Daemon, recorder);
-        var before = recorder.Methods.Count;
-
-        await Assert.ThrowsAsync<ArgumentException>(() => client.PullImageAsync(reference, options: new PullOptions { Platform = platform }, cancellation: Stop));
-
-        Assert.Equal(before, recorder.Methods.Count);
-    }
-
-    [Fact]
-    public async Task A_registry_is_reachable_or_not()
-    {
-        await using var client = await ConnectAsync();
-
-        Assert.True(await client.IsRegistryReachableAsync($"{registries.Closed.Host}/x", Stop)); // a refusal is an answer
-        Assert.False(await client.IsRegistryReachableAsync($"127.0.0.1:{Registry.FreePort()}/x", Stop));
-    }
-
-    [Fact]
-    public async Task The_json_stream_is_an_array_of_frames_with_the_image_first()
-    {
-        var image = Unique();
-        var reference = await registries.Open.PushAsync(image, _repository, "1");
-        await using var client = await ConnectAsync();
-        using var json = new MemoryStream();
-
-        await client.PullImageAsync(reference, json, cancellation: Stop);
-
-        var frames = JsonNode.Parse(json.ToArray())!.AsArray();
-        Assert.NotEmpty(frames);
-        Assert.All(frames, frame => Assert.Equal(reference, (string?)frame![0]!["Ref"]));
-        var last = frames[^1]!.AsArray();
-        Assert.Equal("done", (string?)last[0]!["Status"]);
-        Assert.Equal(["Ref", "Status", "Offset", "Total", "StartedAt", "UpdatedAt", "Code", "ErrorMessage"], last[0]!.AsObject().Select(member => member.Key));
-        Assert.Equal(
-            [reference, "manifest-" + image.Manifest.Digest, "config-" + image.Config.Digest, .. image.Layers.Select(layer => "layer-" + layer.Digest)],
-            last.Select(item => (string)item!["Ref"]!));
-        await client.RemoveImageAsync(reference, synchronous: true, Stop);
-    }
-
-    [Fact]
-    public async Task The_json_stream_of_a_failed_pull_ends_with_the_error()
-    {
-        await using var client = await ConnectAsync();
-        using var json = new MemoryStream();
-
-        var error = await Assert.ThrowsAsync<PullException>(() => client.PullImageAsync($"{registries.Open.Host}/{_repository}:none", json, cancellation: Stop));
-
-        var last = Assert.Single(JsonNode.Parse(json.ToArray())!.AsArray()[^1]!.AsArray())!;
-        Assert.Equal((500, error.Message), ((int)last["Code"]!, (string)last["ErrorMessage"]!));
-    }
-
-    [Fact]
-    public async Task A_dead_reader_of_the_json_stream_ends_the_pull()
-    {
-        var reference = await registries.Open.PushAsync(Unique(), _repository, "1");
-        await using var client = await ConnectAsync();
-        using var dead = new MemoryStream([], writable: false);
-
-        await Assert.ThrowsAsync<NotSupportedException>(() => client.PullImageAsync(reference, dead, cancellation: Stop));
-    }
-
     internal static TestImage Unique(bool docker = false, bool gzip = true)
     {
         using var archive = new Archive();
@@ -358,10 +247,10 @@ public sealed class PullTests(SharedDaemon shared, PullTests.Registries registri
         await client.RemoveImageAsync(name, synchronous: true, Stop);
     }
 
-    private Task<ContainerdClient> ConnectAsync(string? config = null) => ContainerdClient.ConnectAsync(
+    private Task<ContainerdClient> ConnectAsync(string? config = null, string plainHttp = "") => ContainerdClient.ConnectAsync(
         SharedDaemon.OptionsFor(shared.Daemon) with
         {
-            Registry = new RegistryOptions { PlainHttpHosts = [registries.Open.Host, registries.Closed.Host], DockerConfigPath = config ?? "/nonexistent" },
+            Registry = new RegistryOptions { PlainHttpHosts = [registries.Open.Host, registries.Closed.Host, plainHttp], DockerConfigPath = config ?? "/nonexistent" },
         },
         Stop);
 

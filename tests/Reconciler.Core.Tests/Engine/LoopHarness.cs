@@ -56,6 +56,14 @@ internal sealed class LoopHarness : IAsyncDisposable
             return false;
         }, what);
 
+    /// <summary>Waits for a report that matches and moves virtual time to the next try it names.</summary>
+    public async Task PassWaitAsync(ResourceKey key, Func<StatusReport, bool> condition, string what)
+    {
+        await UntilAsync(() => Sink.Latest(key) is { NextTry: not null } report && condition(report), what);
+        var wait = Sink.Latest(key)!.NextTry!.Value - Time.GetUtcNow();
+        if (wait > TimeSpan.Zero) Time.Advance(wait);
+    }
+
     public Task UntilReasonAsync(ResourceKey key, string reason, TimeSpan step = default) =>
         UntilAsync(() => Sink.Latest(key)?.Condition.Reason == reason, $"{key} to be {reason}", step);
 

@@ -25,7 +25,7 @@ public sealed class LoopPropertyTests
         await loop.UntilAsync(() => plans.All(p => IsReported(loop, p)) && !Plan(loop, world).Any(p => Acts(p) && plans.Any(q => q.Key == p.Key)), "the plan to be carried out");
         foreach (var planned in plans) Assert.Equal(planned.Plan.Actions.Where(action => IsOf(action, planned)), loop.Runtime.Executed.Where(action => IsOf(action, planned)));
         Assert.Empty(loop.Node.Violations);
-    }, iter: 40, threads: 1);
+    }, iter: 60, threads: 1);
 
     private static IReadOnlyList<PlannedKey> Plan(LoopHarness loop, World world)
     {

@@ -45,19 +45,24 @@ public sealed class ReconcileLoopTests
     {
         await using var loop = new LoopHarness().Start();
         loop.Source.Declare(App);
-        for (var crash = 0; crash < 5; crash++)
+        foreach (var backoff in (int[])[0, 1, 2, 4])
         {
-            await loop.UntilRunningAsync(App, Second);
+            await loop.UntilRunningAsync(App);
             loop.Node.Exit(App.Key, 1);
+            if (backoff > 0) await loop.PassWaitAsync(App.Key, IsCrashLoop(loop, backoff), $"a wait of {backoff} s");
         }
-        await loop.UntilAsync(
-            () => loop.Sink.Latest(App.Key) is { Condition.Reason: "CrashLoopBackOff" } report
-                && report.NextTry == loop.Node.Containers.Single().FinishedAt + (8 * Second), "a wait of 8 s");
+        await loop.UntilRunningAsync(App);
+        loop.Node.Exit(App.Key, 1);
+        await loop.UntilAsync(() => loop.Sink.Latest(App.Key) is { } report && IsCrashLoop(loop, 8)(report), "a wait of 8 s");
         var changed = Container(version: "2");
         loop.Source.Declare(changed);
         await loop.UntilRunningAsync(changed);
         Assert.Equal(4, loop.Node.Running(App.Key)!.Restarts);
     }
+
+    private static Func<StatusReport, bool> IsCrashLoop(LoopHarness loop, int backoff) => report =>
+        report.Condition.Reason == "CrashLoopBackOff"
+        && loop.Node.Containers is [{ FinishedAt: { } finished }] && report.NextTry == finished + TimeSpan.FromSeconds(backoff);
 
     [Fact]
     public async Task Changing_one_container_leaves_its_sibling_alone()
@@ -165,9 +170,13 @@ public sealed class ReconcileLoopTests
         loop.Node.RegistryAway = true;
         loop.Start();
         loop.Source.Declare(App);
-        await loop.UntilAsync(() => loop.Sink.Latest(App.Key) is { Attempt: 4 }, "four attempts", Second);
-        var waits = loop.Sink.Reports.Where(r => r.Key == App.Key && r.Attempt > 0).Select(r => (r.NextTry - r.At)!.Value.TotalSeconds).Take(4);
-        Assert.Equal([1.0, 2, 4, 8], waits);
+        foreach (var attempt in (int[])[1, 2, 3, 4])
+        {
+            var before = loop.Time.GetUtcNow();
+            await loop.PassWaitAsync(App.Key, report => report.Attempt == attempt, $"attempt {attempt}");
+            Assert.Equal(Math.Pow(2, attempt - 1), (loop.Time.GetUtcNow() - before).TotalSeconds);
+        }
+        await loop.UntilAsync(() => loop.Sink.Latest(App.Key) is { Attempt: 5 }, "the fifth attempt");
         Assert.Equal("RegistryUnreachable", loop.Sink.Latest(App.Key)!.Condition.Reason);
         loop.Node.RegistryAway = false;
         await loop.UntilRunningAsync(App, Second);

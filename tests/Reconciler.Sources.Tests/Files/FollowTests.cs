@@ -23,11 +23,12 @@ public sealed class FollowTests
         place.Write("sub/deep/b.json", """{"apiVersion": "reconciler.dev/v1alpha1", "kind": "NodeWorkload", "metadata": {"name": "b"}, "spec": {"hostNetwork": true, "containers": [{"name": "c", "image": "x:1"}]}}""");
         var both = await followed.UntilDeclaredAsync("default/a", "default/b");
         Assert.Contains(both.Resources.Values, resource => resource.Source == place.Label("sub/deep/b.json"));
+        var before = followed.States.Count;
         place.Write("sub/deep/b.json", "");
         File.Delete(place.Manifests + "/a.yaml");
 
-        await followed.UntilAsync(state => state.Synced && state.Resources.IsEmpty, "all removed", followed.States.Count);
-        Assert.Empty(followed.States[^1].Held);
+        var none = await followed.UntilAsync(state => state.Synced && state.Resources.IsEmpty, "all removed", before);
+        Assert.Empty(none.Held);
     }
 
     [Fact]

@@ -49,7 +49,7 @@ public sealed class MappingTests
                 imagePullPolicy: Never
                 command: [sh, -c]
                 args: ["echo $HOME"]
-                workingDir: /work/
+                workingDir: /app/
                 env: [{name: A, value: "1"}, {name: B}]
                 volumeMounts:
                 - {name: tmp, mountPath: /tmp}
@@ -72,7 +72,7 @@ public sealed class MappingTests
             Image = "registry.example:5000/a/b@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
             Command = ["sh", "-c"],
             Args = ["echo $HOME"],
-            WorkingDir = "/work",
+            WorkingDir = "/app",
             Env = [new EnvVar("A", "1"), new EnvVar("B", "")],
             Mounts =
             [

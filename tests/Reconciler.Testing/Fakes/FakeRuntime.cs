@@ -109,11 +109,11 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
         });
         try
         {
-            Step("create: record", CancellationToken.None);
+            Step("create: record", cancellation);
             node.Change(id, c => c with { State = ContainerState.Created });
-            Step("create: task", CancellationToken.None);
+            Step("create: task", cancellation);
         }
-        catch (RuntimeException)
+        catch (Exception e) when (e is RuntimeException or OperationCanceledException)
         {
             node.Remove(id);
             throw;
