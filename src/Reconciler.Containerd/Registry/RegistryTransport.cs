@@ -19,6 +19,7 @@ internal sealed partial class RegistryTransport(TimeProvider time, ILogger logge
         AllowAutoRedirect = false, // it would carry Authorization along
         AutomaticDecompression = DecompressionMethods.None, // digests are of what is on the wire
         UseCookies = false,
+        Proxy = new RegistryProxy(HttpClient.DefaultProxy),
         ConnectTimeout = ConnectLimit,
         PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
         PooledConnectionLifetime = TimeSpan.FromMinutes(10),
