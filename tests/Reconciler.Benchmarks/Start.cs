@@ -1,0 +1,37 @@
+using System.Diagnostics;
+using System.Globalization;
+using Reconciler.Containerd;
+using Reconciler.Testing;
+using Reconciler.Testing.Containerd;
+using Reconciler.Testing.Images;
+
+namespace Reconciler.Benchmarks;
+
+/// <summary>Start of the agent with n running containers until its first full pass is done, against Containers.List and Tasks.List alone.</summary>
+internal static class Start
+{
+    public static async Task RunAsync(ContainerdDaemon daemon, Registry registry, Table table, int n)
+    {
+        await using var agent = new Agent(daemon, registry);
+        agent.Declare(n);
+        agent.Start();
+        await using var client = await Bare.ConnectAsync(daemon, registry);
+        await Eventually.UntilAsync(
+            async () => (await client.ListTasksAsync()).Count(task => task.Status == Containerd.TaskStatus.Running) == n, "all run", TimeSpan.FromMinutes(5));
+        var (ours, lists) = (new Sample(), new Sample());
+        for (var round = 0; round < 7; round++)
+        {
+            await agent.StopAsync();
+            var before = agent.Log.Length;
+            var begun = Stopwatch.GetTimestamp();
+            agent.Start();
+            while (!agent.Log.AsSpan(before).Contains("READY", StringComparison.Ordinal)) await Task.Delay(1);
+            ours.Add(Stopwatch.GetElapsedTime(begun));
+            begun = Stopwatch.GetTimestamp();
+            await client.ListContainersAsync();
+            await client.ListTasksAsync();
+            lists.Add(Stopwatch.GetElapsedTime(begun));
+        }
+        table.Add(string.Create(CultureInfo.InvariantCulture, $"agent start with {n} running, recovered and planned"), ours, lists, "-");
+    }
+}
