@@ -18,6 +18,7 @@ internal static class NodeConnection
     {
         Address = AddressOf(options),
         Namespace = options.ContainerdNamespace,
+        HostRoot = options.HostRoot,
         ConnectTimeout = connectTimeout,
         Registry = new RegistryOptions { PlainHttpHosts = options.PlainHttp, DockerConfigPath = options.DockerConfig },
         TimeProvider = time,
