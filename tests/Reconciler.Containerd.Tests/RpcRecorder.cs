@@ -11,10 +11,15 @@ internal sealed class RpcRecorder : Interceptor
 
     public IReadOnlyList<(string Method, object? Request, Metadata? Headers)> Calls => [.. _calls];
 
+    private readonly ConcurrentDictionary<string, byte> _answered = new();
+
     /// <summary>As <c>Tasks.Create</c>.</summary>
     public IReadOnlyList<string> Methods => [.. _calls.Select(call => call.Method)];
 
     public IEnumerable<T> Requests<T>() => _calls.Select(call => call.Request).OfType<T>();
+
+    /// <summary>Methods whose unary calls were answered, whatever the answer.</summary>
+    public IReadOnlyCollection<string> Answered => [.. _answered.Keys];
 
     public void Clear() => _calls.Clear();
 
@@ -30,8 +35,9 @@ internal sealed class RpcRecorder : Interceptor
     public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(
         TRequest request, ClientInterceptorContext<TRequest, TResponse> context, AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
     {
-        Note(context, request);
-        return continuation(request, context);
+        var method = Note(context, request);
+        var call = continuation(request, context);
+        return new AsyncUnaryCall<TResponse>(AnswerAsync(call.ResponseAsync, method), call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
     }
 
     public override AsyncServerStreamingCall<TResponse> AsyncServerStreamingCall<TRequest, TResponse>(
@@ -48,12 +54,25 @@ internal sealed class RpcRecorder : Interceptor
         return continuation(context);
     }
 
-    private void Note<TRequest, TResponse>(ClientInterceptorContext<TRequest, TResponse> context, object? request)
+    private async Task<TResponse> AnswerAsync<TResponse>(Task<TResponse> response, string method)
+    {
+        try
+        {
+            return await response;
+        }
+        finally
+        {
+            _answered[method] = 0;
+        }
+    }
+
+    private string Note<TRequest, TResponse>(ClientInterceptorContext<TRequest, TResponse> context, object? request)
         where TRequest : class
         where TResponse : class
     {
         var method = $"{context.Method.ServiceName.Split('.')[^1]}.{context.Method.Name}";
         _calls.Enqueue((method, request, context.Options.Headers));
         Before?.Invoke(method);
+        return method;
     }
 }

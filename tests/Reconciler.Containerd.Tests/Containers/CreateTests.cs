@@ -22,7 +22,7 @@ public sealed class CreateTests(SharedDaemon shared)
         Assert.Equal(["Containers.Create", "Snapshots.Prepare", "Tasks.Create", "Tasks.Wait", "Tasks.Start"], changes);
         var task = await client.GetTaskAsync(id, Stop);
         Assert.Equal((TaskStatus.Running, pid), (task!.Status, task.Pid));
-        Assert.Equal("sleep\0" + "1000\0", await File.ReadAllTextAsync($"/proc/{pid}/cmdline", Stop));
+        await Eventually.UntilAsync(() => File.ReadAllText($"/proc/{pid}/cmdline") == "sleep\0" + "1000\0", "the command runs");
         var record = await client.GetContainerAsync(id, Stop);
         Assert.Equal((id, "overlayfs", SharedDaemon.Busybox), (record.SnapshotKey, record.Snapshotter, record.Image));
         var snapshot = Assert.Single(await client.ListSnapshotsAsync(Stop), snapshot => snapshot.Key == id);
