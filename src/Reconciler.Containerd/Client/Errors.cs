@@ -12,7 +12,7 @@ internal static class Errors
     public static ContainerdException Map(RpcException error, string what, ContainerdError? notFound = null)
     {
         var lost = IsConnectionLost(error);
-        var status = lost ? StatusCode.Unavailable : error.StatusCode;
+        var status = lost ? StatusCode.Unavailable : IsDeadline(error) ? StatusCode.DeadlineExceeded : error.StatusCode;
         return new ContainerdException($"{what}: {Text(error)}", error)
         {
             Code = status switch
@@ -42,6 +42,10 @@ internal static class Errors
 
     /// <summary>The shim went away during the call.</summary>
     public static bool IsShimGone(RpcException error) => error.Status.Detail.Contains("ttrpc: closed", StringComparison.Ordinal);
+
+    /// <summary>The deadline travels to the shim, and where it strikes there first the daemon passes on the text only.</summary>
+    private static bool IsDeadline(RpcException error) =>
+        error.StatusCode == StatusCode.Unknown && error.Status.Detail.Contains("context deadline exceeded", StringComparison.Ordinal);
 
     private static string Text(RpcException error)
     {

@@ -33,6 +33,7 @@ public sealed class ErrorTests
     [Theory]
     [InlineData(StatusCode.NotFound, "gone", "NotFound", ContainerdError.ImageNotfound, false)]
     [InlineData(StatusCode.DeadlineExceeded, "late", "DeadlineExceeded", ContainerdError.Timeout, false)]
+    [InlineData(StatusCode.Unknown, "context deadline exceeded: unknown", "DeadlineExceeded", ContainerdError.Timeout, false)]
     [InlineData(StatusCode.AlreadyExists, "there", "AlreadyExists", null, false)]
     [InlineData(StatusCode.Unavailable, "connection refused", "Unavailable", null, true)]
     [InlineData(StatusCode.Unavailable, "ref layer-x locked for 1s", "Locked", null, false)]
