@@ -26,12 +26,13 @@ internal static class NodeConnection
     };
 
     /// <summary>For commands: a containerd that does not answer soon is an error with the remedy in it.</summary>
-    /// <exception cref="Commands.CommandException">No answer within 10 s.</exception>
+    /// <exception cref="Commands.CommandException">No answer within 10 s, or no socket within 1 s.</exception>
     public static async Task<ContainerdClient> ConnectAsync(NodeOptions options, TimeProvider time, CancellationToken cancellation)
     {
+        var limit = TimeSpan.FromSeconds(File.Exists(AddressOf(options)) ? 10 : 1);
         try
         {
-            return await ContainerdClient.ConnectAsync(ClientOptions(options, TimeSpan.FromSeconds(10), time, null), cancellation);
+            return await ContainerdClient.ConnectAsync(ClientOptions(options, limit, time, null), cancellation);
         }
         catch (ContainerdException e)
         {

@@ -61,8 +61,9 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         {
             if (_agent.Phase == phase && _agent.Message == message) return;
             _agent = _agent with { Phase = phase, Message = message };
+            _dirty = true;
         }
-        MarkDirty();
+        Signal();
     }
 
     public void SetPulls(IReadOnlyList<PullState> pulls)
@@ -71,8 +72,9 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         {
             if (pulls.Count == 0 && _pulls.Count == 0) return;
             _pulls = pulls;
+            _dirty = true;
         }
-        MarkDirty();
+        Signal();
     }
 
     /// <summary>Replaces what is wrong with one source.</summary>
@@ -82,8 +84,9 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         {
             if (_problems.GetValueOrDefault(source, []).SequenceEqual(problems)) return;
             _problems[source] = problems;
+            _dirty = true;
         }
-        MarkDirty();
+        Signal();
     }
 
     public IReadOnlyCollection<ResourceKey> Known
@@ -104,9 +107,10 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
             after = KeyHistory.Merge(before, report);
             if (ReferenceEquals(before, after)) return;
             _keys[report.Key] = after;
+            _dirty = true;
         }
         Log(before, report);
-        MarkDirty();
+        Signal();
     }
 
     public KeyMemory? Recall(ResourceKey key)
@@ -124,8 +128,9 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         lock (_lock)
         {
             if (!_keys.Remove(key)) return;
+            _dirty = true;
         }
-        MarkDirty();
+        Signal();
     }
 
     public async ValueTask DisposeAsync()
@@ -210,7 +215,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         }
         if (!failed && (report.Actions.Count > 0 || (before?.Reason == report.Condition.Reason && before.Message == report.Condition.Message))) return;
         if (failed) LogProblem(_logger, report.Key, report.Condition.Reason, report.Condition.Message, report.Attempt, Wait(report));
-        else LogCondition(_logger, report.Key, report.Condition.Reason, report.Condition.Message);
+        else LogCondition(_logger, report.Key, report.Condition.Reason, report.Condition.Message.Length > 0 ? ": " + report.Condition.Message : "");
     }
 
     private static string Wait(StatusReport report) => report.NextTry is { } next
@@ -226,7 +231,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
     [LoggerMessage(1003, LogLevel.Warning, "{Key}: {Reason}: {Message}; attempt {Attempt}, again {Wait}")]
     private static partial void LogProblem(ILogger logger, ResourceKey key, string reason, string message, int attempt, string wait);
 
-    [LoggerMessage(1004, LogLevel.Information, "{Key}: {Reason} {Message}")]
+    [LoggerMessage(1004, LogLevel.Information, "{Key}: {Reason}{Message}")]
     private static partial void LogCondition(ILogger logger, ResourceKey key, string reason, string message);
 
     [LoggerMessage(1005, LogLevel.Warning, "{Path} could not be read and is now {Path}.broken: {Error}; reasons and backoff start afresh")]

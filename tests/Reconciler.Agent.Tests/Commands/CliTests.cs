@@ -1,3 +1,4 @@
+using System.Text;
 using Reconciler.Agent.Commands;
 using Reconciler.Testing;
 
@@ -151,8 +152,32 @@ internal static class CliRun
 {
     public static async Task<(int Code, string Out, string Error)> RunAsync(string[] arguments, Func<string, string?> variable, CancellationToken cancellation)
     {
-        var (output, error) = (new StringWriter(), new StringWriter());
-        var code = await Cli.RunAsync(arguments, new CliConsole(output, TextWriter.Synchronized(error)) { Variable = variable }, cancellation);
+        var (output, error) = (new SharedText(), new SharedText());
+        var code = await Cli.RunAsync(arguments, new CliConsole(output, error) { Variable = variable }, cancellation);
         return (code, output.ToString(), error.ToString());
+    }
+}
+
+/// <summary>Text that one thread writes and another one reads.</summary>
+internal sealed class SharedText : TextWriter
+{
+    private readonly StringBuilder _text = new();
+
+    public override Encoding Encoding => Encoding.UTF8;
+
+    public override void Write(char value) => Add(value.ToString());
+
+    public override void Write(string? value) => Add(value);
+
+    public override void WriteLine(string? value) => Add(value + "\n");
+
+    public override string ToString()
+    {
+        lock (_text) return _text.ToString();
+    }
+
+    private void Add(string? text)
+    {
+        lock (_text) _text.Append(text);
     }
 }

@@ -124,6 +124,8 @@ public sealed class PlanTextTests
         var more = Old with { Env = [.. Old.Env, new EnvVar("NEW", "1")] };
         Assert.Equal(["env.NEW: (unset) -> \"1\""], ProcessDiff.Of(Old, more, showEnv: true).Select(change => change.ToString()));
 
+        Assert.Equal(["env.LEVEL: (unset) -> \"info\"", "env.TOKEN: (unset) -> \"s3cret\""], ProcessDiff.Of(Old with { Env = [] }, Old, showEnv: true).Select(change => change.ToString()));
+
         var turned = Old with { Env = [Old.Env[1], Old.Env[0]] };
         Assert.Equal(["order of env: LEVEL,TOKEN -> TOKEN,LEVEL"], ProcessDiff.Of(Old, turned, showEnv: true).Select(change => change.ToString()));
     }

@@ -95,9 +95,9 @@ public sealed class StateSinkTests : IDisposable
     [Fact]
     public async Task A_file_that_cannot_be_written_is_told_and_written_later()
     {
+        Directory.CreateDirectory(_folder["state.json.tmp/in the way"]); // File.Delete of a folder fails
         await using (var sink = Open(TimeProvider.System))
         {
-            Directory.CreateDirectory(_folder["state.json.tmp/in the way"]); // File.Delete of a folder fails
             sink.Report(Report(new Condition(true, "Running")));
             await Eventually.UntilAsync(() => _log.Lines.Any(line => line.Contains("could not be written", StringComparison.Ordinal)), "it is told");
             Directory.Delete(_folder["state.json.tmp"], recursive: true);

@@ -23,7 +23,7 @@ internal static class ProcessDiff
     {
         var before = Fields(old);
         var after = Fields(now);
-        if (before.Keys.Any(IsEnv) && !before.Keys.Where(IsEnv).ToHashSet().SetEquals(after.Keys.Where(IsEnv)))
+        if (!before.Keys.Where(IsEnv).ToHashSet().SetEquals(after.Keys.Where(IsEnv)))
         {
             before.Remove(EnvOrder); // follows from what came and went
             after.Remove(EnvOrder);

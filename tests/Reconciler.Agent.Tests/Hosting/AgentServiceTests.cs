@@ -1,0 +1,125 @@
+using System.Text.Json.Nodes;
+using Reconciler.Agent.Commands;
+using Reconciler.Agent.State;
+using Reconciler.Agent.Tests.Commands;
+using Reconciler.Testing;
+using Reconciler.Testing.Containerd;
+using Reconciler.Testing.Images;
+
+namespace Reconciler.Agent.Tests.Hosting;
+
+/// <summary>The whole agent in this process, on a containerd of its own.</summary>
+public sealed class AgentServiceTests : IAsyncLifetime
+{
+    private readonly TempFolder _folder = new();
+    private readonly List<(CancellationTokenSource Stop, Task<int> End)> _agents = [];
+    private ContainerdDaemon _daemon = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _daemon = await ContainerdDaemon.StartAsync();
+        Directory.CreateDirectory(_folder["manifests"]);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var (stop, end) in _agents)
+        {
+            await stop.CancelAsync();
+            await end;
+            stop.Dispose();
+        }
+        await _daemon.DisposeAsync();
+        _folder.Dispose();
+    }
+
+    [Fact]
+    public async Task It_waits_for_containerd_says_so_and_goes_on_when_it_comes()
+    {
+        await _daemon.KillAsync();
+        var log = Start("state");
+        await Eventually.UntilAsync(() => log.ToString().Contains($"waiting for containerd at {_daemon.Address}", StringComparison.Ordinal), "the log says it waits");
+        await Eventually.UntilAsync(() => StateFile.Read(_folder["state/state.json"])?.Agent?.Phase == "WaitingForContainerd", "state.json says it waits");
+
+        await _daemon.StartAgainAsync();
+
+        await Eventually.UntilAsync(() => log.ToString().Contains("READY", StringComparison.Ordinal), "it is ready");
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_folder["state"]));
+        Assert.Equal(0, await StopAsync(0));
+        Assert.Equal("Stopped", StateFile.Read(_folder["state/state.json"])!.Agent!.Phase);
+    }
+
+    [Fact]
+    public async Task A_second_agent_waits_and_says_for_whom()
+    {
+        var first = Start("one");
+        await Eventually.UntilAsync(() => first.ToString().Contains("READY", StringComparison.Ordinal), "the first is ready");
+        var second = Start("two");
+        await Eventually.UntilAsync(() => second.ToString().Contains($"held by pid {Environment.ProcessId}", StringComparison.Ordinal), "the second names the first");
+        Assert.DoesNotContain("READY", second.ToString(), StringComparison.Ordinal);
+
+        Assert.Equal(0, await StopAsync(0));
+
+        await Eventually.UntilAsync(() => second.ToString().Contains("READY", StringComparison.Ordinal), "the second takes over");
+    }
+
+    [Fact]
+    public async Task What_cannot_be_pulled_is_listed_with_its_reason_and_planned()
+    {
+        var image = $"127.0.0.1:{Registry.FreePort()}/app:1"; // nobody listens there
+        await File.WriteAllTextAsync(_folder["manifests/web.yaml"], $$"""
+            apiVersion: reconciler.dev/v1alpha1
+            kind: NodeWorkload
+            metadata: {name: web}
+            spec:
+              containers: [{name: server, image: "{{image}}"}]
+            """, TestContext.Current.CancellationToken);
+
+        var plan = await RunAsync("plan", "-f", _folder["manifests"]);
+        Assert.Equal(2, plan.Code);
+        Assert.Contains("+ default/web/server", plan.Out, StringComparison.Ordinal);
+        Assert.Contains($"+ pull image {image}", plan.Out, StringComparison.Ordinal);
+        Assert.Contains("No containers found.", (await RunAsync("get", "containers")).Error, StringComparison.Ordinal);
+
+        var log = Start("state");
+        await Eventually.UntilAsync(() => log.ToString().Contains("default/web/server: RegistryUnreachable", StringComparison.Ordinal), "the log names the reason");
+        var row = await Eventually.GetAsync(
+            async () => JsonNode.Parse((await RunAsync("get", "containers", "-o", "json")).Out)!["items"]!.AsArray().SingleOrDefault(),
+            "state.json has it, too");
+
+        Assert.Equal(("Pending", "RegistryUnreachable", image), ((string?)row["state"], (string?)row["reason"], (string?)row["image"]));
+        Assert.Equal(2, (await RunAsync("plan")).Code); // for the folders of the agent that runs
+        Assert.Equal(0, await StopAsync(0));
+        var down = await RunAsync("get", "containers");
+        Assert.Contains("RegistryUnreachable", down.Out, StringComparison.Ordinal);
+        Assert.Contains("the agent does not run", down.Error, StringComparison.Ordinal);
+    }
+
+    private SharedText Start(string stateDir)
+    {
+        var log = new SharedText();
+        var stop = new CancellationTokenSource();
+        var console = new CliConsole(new SharedText(), log) { Variable = name => Variable(name, stateDir) };
+        _agents.Add((stop, Task.Run(() => Cli.RunAsync(["agent", "--manifests", _folder["manifests"]], console, stop.Token))));
+        return log;
+    }
+
+    private async Task<int> StopAsync(int index)
+    {
+        await _agents[index].Stop.CancelAsync();
+        return await _agents[index].End.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+    }
+
+    private Task<(int Code, string Out, string Error)> RunAsync(params string[] arguments) =>
+        CliRun.RunAsync(arguments, name => Variable(name, "state"), TestContext.Current.CancellationToken);
+
+    private string? Variable(string name, string stateDir) => name switch
+    {
+        "RECONCILER_CONTAINERD_ADDRESS" => _daemon.Address,
+        "RECONCILER_CONTAINERD_NAMESPACE" => _daemon.Namespace,
+        "RECONCILER_STATE_DIR" => _folder[stateDir],
+        "RECONCILER_LOG_DIR" => _folder["log"],
+        "RECONCILER_NODE_NAME" => "node-1",
+        _ => null,
+    };
+}
