@@ -222,6 +222,10 @@ public static class Manifest
             """;
     }
 
+    /// <summary>A workload of one container with the given lines.</summary>
+    public static string Container(string name, string spec, string container) =>
+        Workload(name, spec) + $"  - name: main\n    image: {SharedRegistry.Busybox}\n" + Indent(container);
+
     private static string Workload(string name, string spec = "") =>
         $"apiVersion: reconciler.dev/v1alpha1\nkind: NodeWorkload\nmetadata:\n  name: {name}\nspec:\n  terminationGracePeriodSeconds: 1\n"
         + string.Concat(spec.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => $"  {line}\n"))

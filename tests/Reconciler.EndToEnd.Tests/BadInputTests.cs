@@ -81,7 +81,7 @@ public sealed class BadInputTests
     public async Task What_cannot_start_has_a_reason_and_leaks_nothing(string container, string spec)
     {
         await using var node = await AgentNode.StartAsync();
-        node.Declare("bad.yaml", Manifest.Shell("bad", "true", spec, container).Replace("command: [sh, -c, \"true\"]\n", "", StringComparison.Ordinal));
+        node.Declare("bad.yaml", Manifest.Container("bad", spec, container));
 
         var row = await Eventually.GetAsync(
             async () => (await node.ContainersAsync()).FirstOrDefault(item => !string.IsNullOrEmpty((string?)item["message"])),

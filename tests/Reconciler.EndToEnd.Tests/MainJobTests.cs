@@ -104,11 +104,11 @@ public sealed class MainJobTests
         node.Declare("job.yaml", Manifest.Shell("job", $"exit {code}", $"restartPolicy: {policy}"));
 
         var row = await Eventually.GetAsync(
-            async () => (await node.ContainersAsync()).FirstOrDefault(item => (string?)item["state"] == "Exited" && (int?)item["exitCode"] is not null),
-            "the exit is recorded");
+            async () => (await node.ContainersAsync()).FirstOrDefault(item => (string?)item["reason"] == reason && (int?)item["exitCode"] is not null),
+            $"the exit is recorded as {reason}");
 
+        Assert.Equal("Exited", (string?)row["state"]);
         Assert.Equal(code, (int?)row["exitCode"]);
-        Assert.Equal(reason, (string?)row["reason"]);
         Assert.Equal(0, (int?)row["restarts"]);
         await node.ConvergedAsync();
     }
@@ -135,10 +135,9 @@ public sealed class MainJobTests
         node.Declare("oom.yaml", Manifest.Shell("oom", "exec tail /dev/zero", "restartPolicy: Never", "resources: {limits: {memory: 24Mi}}"));
 
         var row = await Eventually.GetAsync(
-            async () => (await node.ContainersAsync()).FirstOrDefault(item => (string?)item["state"] == "Exited" && (int?)item["exitCode"] is not null),
+            async () => (await node.ContainersAsync()).FirstOrDefault(item => (string?)item["reason"] == "OOMKilled" && (int?)item["exitCode"] is not null),
             "it is killed");
 
-        Assert.Equal("OOMKilled", (string?)row["reason"]);
         Assert.Equal(137, (int?)row["exitCode"]);
     }
 

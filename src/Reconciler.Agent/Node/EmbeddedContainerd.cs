@@ -22,7 +22,7 @@ public sealed partial class EmbeddedContainerd
         read -r stat </proc/$$/stat || exit 70
         set -- "$1" "$2" ${stat##*) }
         printf '%s %s %s\n' "$$" "${22}" "$2" >pid.new && mv pid.new pid || exit 71
-        exec setsid "$1" --config config.toml >>output 2>&1 </dev/null
+        exec setsid "$1" --config "$PWD/config.toml" >>output 2>&1 </dev/null
         """;
 
     private static readonly TimeSpan Look = TimeSpan.FromMilliseconds(500);

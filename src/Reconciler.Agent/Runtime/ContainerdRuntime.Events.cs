@@ -141,7 +141,7 @@ public sealed partial class ContainerdRuntime
         while (await timer.WaitForNextTickAsync(cancellation));
     }
 
-    [LoggerMessage(3, LogLevel.Information, "events may have been lost ({Reason}): listing")]
+    [LoggerMessage(3, LogLevel.Debug, "events may have been lost ({Reason}): listing")]
     private partial void LogGap(string reason);
 
     [LoggerMessage(4, LogLevel.Warning, "resolv.conf of the host could not be followed: {Why}")]

@@ -55,7 +55,7 @@ public sealed partial class ContainerdRuntime
         var present = _view.Image(reference);
         var labels = new Dictionary<string, string> { [Labels.Resolved] = "true", [Labels.UnusedSince] = "" };
         // A record that someone else made stays theirs: what the agent did not fetch it does not remove.
-        if (present is null or { Managed: true }) labels[Labels.ManagedBy] = Labels.Manager;
+        if (present is null or { Managed: true }) labels[Labels.ImageManagedBy] = Labels.Manager;
         using var board = _pulls.Begin(reference);
         return await _client.PullImageAsync(reference, board, new PullOptions { Labels = labels }, cancellation);
     }
@@ -69,7 +69,7 @@ public sealed partial class ContainerdRuntime
         if (_view.Image(name) is not null || _view.Entries(entry => entry.ImageDigest == present.Digest).Count == 0) return null;
         try
         {
-            var kept = ToActual(await _client.TagImageAsync(reference, name, new Dictionary<string, string> { [Labels.ManagedBy] = Labels.Manager }, cancellation));
+            var kept = ToActual(await _client.TagImageAsync(reference, name, new Dictionary<string, string> { [Labels.ImageManagedBy] = Labels.Manager }, cancellation));
             _view.PutImage(kept, unpacked: false);
             return kept;
         }
@@ -102,7 +102,7 @@ public sealed partial class ContainerdRuntime
     {
         Reference = image.Name,
         Digest = image.Digest,
-        Managed = Labels.IsManaged(image.Labels),
+        Managed = Labels.IsManagedImage(image.Labels),
         Resolved = image.Labels.ContainsKey(Labels.Resolved),
         UnusedSince = Labels.Time(image.Labels, Labels.UnusedSince),
     };

@@ -70,7 +70,7 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
             var records = await _client.ListContainersAsync([Labels.ManagedFilter], cancellation);
             var tasks = await _client.ListTasksAsync(cancellation);
             var images = await _client.ListImagesAsync([], cancellation);
-            _view.Merge(began, records, tasks, [.. images.Select(ToActual)]);
+            _view.Merge(began, [.. records.Where(record => Labels.IsManaged(record.Labels))], tasks, [.. images.Select(ToActual)]);
             NoteBrokenLogs(force: false);
             return _view.Observation();
         }

@@ -28,6 +28,9 @@ internal static class Labels
     public const string StopBy = "reconciler.dev/stop-by";
     public const string Grace = "reconciler.dev/grace";
 
+    /// <summary>On image records: fetched by the agent, so it may remove them. A key of its own, since ctr copies an image's labels to the containers it makes.</summary>
+    public const string ImageManagedBy = "reconciler.dev/image-managed-by";
+
     /// <summary>On image records: the agent has asked the registry since the image is declared.</summary>
     public const string Resolved = "reconciler.dev/resolved";
 
@@ -46,7 +49,11 @@ internal static class Labels
 
     private static readonly string Version = typeof(Labels).Assembly.GetName().Version?.ToString(3) ?? "0";
 
-    public static bool IsManaged(IReadOnlyDictionary<string, string> labels) => labels.TryGetValue(ManagedBy, out var by) && by == Manager;
+    /// <summary>A container of ours carries its whole identity; with less it is a stranger's.</summary>
+    public static bool IsManaged(IReadOnlyDictionary<string, string> labels) =>
+        String(labels, ManagedBy) == Manager && String(labels, Workload).Length > 0 && String(labels, Container).Length > 0 && Long(labels, Incarnation) > 0;
+
+    public static bool IsManagedImage(IReadOnlyDictionary<string, string> labels) => String(labels, ImageManagedBy) == Manager;
 
     public static Dictionary<string, string> Of(NodeAction.CreateContainer action, string digest)
     {

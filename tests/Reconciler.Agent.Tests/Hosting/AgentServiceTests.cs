@@ -66,7 +66,7 @@ public sealed class AgentServiceTests : IAsyncLifetime
     [Fact]
     public async Task What_cannot_be_pulled_is_listed_with_its_reason_and_planned()
     {
-        var image = $"127.0.0.1:{Registry.FreePort()}/app:1"; // nobody listens there
+        var image = "127.0.0.1:1/app:1"; // nobody listens there
         await File.WriteAllTextAsync(_folder["manifests/web.yaml"], $$"""
             apiVersion: reconciler.dev/v1alpha1
             kind: NodeWorkload

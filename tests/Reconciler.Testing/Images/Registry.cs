@@ -1,13 +1,13 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Reconciler.Testing.Images;
 
 /// <summary>A private docker-registry on a free loopback port.</summary>
-public sealed class Registry : IAsyncDisposable
+public sealed partial class Registry : IAsyncDisposable
 {
     public const string User = "tester";
     public const string Password = "open sesame";
@@ -20,8 +20,8 @@ public sealed class Registry : IAsyncDisposable
 
     private Registry(int port) => Host = $"127.0.0.1:{port}";
 
-    /// <summary>host:port</summary>
-    public string Host { get; }
+    /// <summary>host:port; the registry itself picks a free port at its first start.</summary>
+    public string Host { get; private set; }
 
     public HttpClient Http => _http;
 
@@ -32,17 +32,10 @@ public sealed class Registry : IAsyncDisposable
     /// <param name="port">0 = any free one.</param>
     public static async Task<Registry> StartAsync(bool authenticated = false, int port = 0)
     {
-        var registry = new Registry(port > 0 ? port : FreePort());
+        var registry = new Registry(port);
         await registry.WriteConfigAsync(authenticated);
         await registry.StartAgainAsync();
         return registry;
-    }
-
-    public static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
     public async Task StartAgainAsync()
@@ -51,6 +44,7 @@ public sealed class Registry : IAsyncDisposable
         var start = new ProcessStartInfo("/bin/sh", ["-c", "exec docker-registry serve \"$1/config.yml\" >>\"$1/log\" 2>&1 </dev/null", "sh", _folder.Path]);
         _process = Process.Start(start)!;
         await File.WriteAllTextAsync(_folder["pid"], _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        if (Host.EndsWith(":0", StringComparison.Ordinal)) await AdoptPortAsync();
         await Eventually.UntilAsync(
             async () =>
             {
@@ -110,6 +104,19 @@ public sealed class Registry : IAsyncDisposable
         _http.Dispose();
         _folder.Dispose();
     }
+
+    /// <summary>Keeps the port for later starts.</summary>
+    private async Task AdoptPortAsync()
+    {
+        var free = Host;
+        var said = await Eventually.GetAsync(
+            () => Task.FromResult(ListeningOn().Match(Log) is { Success: true } match ? match.Groups[1].Value : null), "docker-registry says its port");
+        Host = said;
+        await File.WriteAllTextAsync(_folder["config.yml"], (await File.ReadAllTextAsync(_folder["config.yml"])).Replace(free, said, StringComparison.Ordinal));
+    }
+
+    [GeneratedRegex("listening on (127\\.0\\.0\\.1:[0-9]+)")]
+    private static partial Regex ListeningOn();
 
     private async Task WriteConfigAsync(bool authenticated)
     {
