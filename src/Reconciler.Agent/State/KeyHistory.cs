@@ -33,26 +33,23 @@ internal static class KeyHistory
         };
     }
 
-    /// <summary>The last action did not succeed: only then is a pass that acted repeated at a set time.</summary>
-    public static bool HasFailed(StatusReport report) => report.NextTry is not null && (report.Attempt > 0 || report.Actions.Count > 0);
-
     private static List<KeyEvent> Events(KeyState? before, StatusReport report)
     {
         List<KeyEvent> events = [.. before?.Events ?? []];
-        var failed = HasFailed(report);
         for (var i = 0; i < report.Actions.Count; i++)
         {
-            if (failed && i == report.Actions.Count - 1) break; // told by its condition
+            if (report.Failed && i == report.Actions.Count - 1) break; // told by its condition
             Add(events, new KeyEvent(report.At, false, $"{ActionText.Of(report.Actions[i])} ({report.Actions[i].Reason})"));
         }
-        if (failed) Add(events, new KeyEvent(report.At, true, $"{report.Condition.Reason}: {report.Condition.Message}"));
+        if (report.Failed) Add(events, new KeyEvent(report.At, true, $"{report.Condition.Reason}: {report.Condition.Message}"), $"{report.Condition.Reason}: ");
         if (events.Count > StateSink.MaxEvents) events.RemoveRange(0, events.Count - StateSink.MaxEvents);
         return events;
     }
 
-    private static void Add(List<KeyEvent> events, KeyEvent added)
+    /// <summary>Counts up an event that repeats; the messages of failures differ by the container's id.</summary>
+    private static void Add(List<KeyEvent> events, KeyEvent added, string? prefix = null)
     {
-        if (events.Count > 0 && events[^1] is var last && last.Text == added.Text && last.Warning == added.Warning)
+        if (events.Count > 0 && events[^1] is var last && last.Warning == added.Warning && last.Text.StartsWith(prefix ?? added.Text, StringComparison.Ordinal))
         {
             events[^1] = added with { Count = last.Count + 1 };
             return;

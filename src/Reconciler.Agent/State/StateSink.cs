@@ -206,15 +206,14 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
 
     private void Log(KeyState? before, StatusReport report)
     {
-        var failed = KeyHistory.HasFailed(report);
         for (var i = 0; i < report.Actions.Count; i++)
         {
             var action = report.Actions[i];
-            if (failed && i == report.Actions.Count - 1) LogFailed(_logger, report.Key, ActionText.Of(action), action.Reason);
+            if (report.Failed && i == report.Actions.Count - 1) LogFailed(_logger, report.Key, ActionText.Of(action), action.Reason);
             else LogDone(_logger, report.Key, ActionText.Of(action), action.Reason);
         }
-        if (!failed && (report.Actions.Count > 0 || (before?.Reason == report.Condition.Reason && before.Message == report.Condition.Message))) return;
-        if (failed) LogProblem(_logger, report.Key, report.Condition.Reason, report.Condition.Message, report.Attempt, Wait(report));
+        if (!report.Failed && (report.Actions.Count > 0 || (before?.Reason == report.Condition.Reason && before.Message == report.Condition.Message))) return;
+        if (report.Failed) LogProblem(_logger, report.Key, report.Condition.Reason, report.Condition.Message, report.Attempt, Wait(report));
         else LogCondition(_logger, report.Key, report.Condition.Reason, report.Condition.Message.Length > 0 ? ": " + report.Condition.Message : "");
     }
 

@@ -128,7 +128,7 @@ public sealed partial class ReconcileLoop(
                 break;
             case Outcome.Unavailable unavailable:
                 var wait = Backoff.WhileUnavailable(lease.Waits + 1);
-                Report(lease.Key, planned, execution, unavailable.Condition, lease.Attempt, time.GetUtcNow() + wait);
+                Report(lease.Key, planned, execution, unavailable.Condition, lease.Attempt, time.GetUtcNow() + wait, failed: true);
                 lease.Wait(wait);
                 break;
             case Outcome.Retry retry:
@@ -145,14 +145,15 @@ public sealed partial class ReconcileLoop(
         var attempt = lease.Attempt + 1;
         var wait = Backoff.AfterFailure(attempt, options.Jitter());
         LogFailed(lease.Key, attempt, condition.Reason, condition.Message, wait);
-        Report(lease.Key, planned, execution, condition, attempt, time.GetUtcNow() + wait);
+        Report(lease.Key, planned, execution, condition, attempt, time.GetUtcNow() + wait, failed: true);
         lease.Fail(wait);
     }
 
-    private void Report(ResourceKey key, PlannedKey? planned, Execution execution, Condition condition, int attempt, DateTimeOffset? nextTry)
+    private void Report(
+        ResourceKey key, PlannedKey? planned, Execution execution, Condition condition, int attempt, DateTimeOffset? nextTry, bool failed = false)
     {
         if (planned is { Wish: Wish.NotDeclared, Actual: { Containers.Count: 0, Image: null } }) _book.Forget(key);
-        else _book.Report(new StatusReport(key, condition, execution.Actions, attempt, nextTry, time.GetUtcNow(), HashOf(key)), planned?.Wish);
+        else _book.Report(new StatusReport(key, condition, execution.Actions, attempt, nextTry, time.GetUtcNow(), HashOf(key), failed), planned?.Wish);
     }
 
     private string HashOf(ResourceKey key) => (_store.Current.Declared(key) as ContainerSpec)?.Hash ?? "";

@@ -21,8 +21,10 @@ public interface IStatusSink
 /// <param name="Actions">What was carried out in this pass, failures included as the last one.</param>
 /// <param name="Attempt">Failed attempts in a row for this key; 0 after success.</param>
 /// <param name="NextTry">When it is tried again by itself; null = on the next event.</param>
+/// <param name="Failed">This pass did not succeed; where it acted, its last action is the one that failed.</param>
 public sealed record StatusReport(
-    ResourceKey Key, Condition Condition, EquatableArray<NodeAction> Actions, int Attempt, DateTimeOffset? NextTry, DateTimeOffset At, string SpecHash);
+    ResourceKey Key, Condition Condition, EquatableArray<NodeAction> Actions, int Attempt, DateTimeOffset? NextTry, DateTimeOffset At, string SpecHash,
+    bool Failed = false);
 
 /// <param name="SpecHash">The declaration the failures belong to; a changed one starts afresh.</param>
 public sealed record KeyMemory(int Attempt, DateTimeOffset? NextTry, string SpecHash, Condition Condition);

@@ -117,11 +117,13 @@ public sealed class StateSinkTests : IDisposable
         };
 
         sink.Report(Report(new Condition(false, "Creating", "it is not there"), actions: new NodeAction.CreateContainer(spec, 1, null, 0, 0, "it is not there")));
+        sink.Report(Report(new Condition(false, "CrashLoopBackOff", "exit code 1"), next: Noon.AddSeconds(1), actions: new NodeAction.RecordExit("c1", "Error")));
         sink.Report(Report(new Condition(false, "StartFailed", "no such file: /bin/x"), 1, Noon.AddSeconds(1), new NodeAction.CreateContainer(spec, 2, null, 0, 0, "again")));
 
         Assert.Equal(
             [
                 "Information default/web/server: create container with image reg/app:1 (it is not there)",
+                "Information default/web/server: record exit of c1 (Error)",
                 "Warning default/web/server: could not create container with image reg/app:1 (again)",
                 "Warning default/web/server: StartFailed: no such file: /bin/x; attempt 1, again in 1 s",
             ],
@@ -133,8 +135,8 @@ public sealed class StateSinkTests : IDisposable
     public void Events_are_counted_when_they_repeat_and_bounded()
     {
         KeyState? state = null;
-        for (var i = 0; i < 5; i++) state = KeyHistory.Merge(state, Report(new Condition(false, "ImageNotFound", "no"), i + 1, Noon));
-        Assert.Equal(new KeyEvent(Noon, true, "ImageNotFound: no", 5), Assert.Single(state!.Events));
+        for (var i = 0; i < 5; i++) state = KeyHistory.Merge(state, Report(new Condition(false, "StartFailed", $"container {i}"), i + 1, Noon));
+        Assert.Equal(new KeyEvent(Noon, true, "StartFailed: container 4", 5), Assert.Single(state!.Events));
 
         for (var i = 0; i < 50; i++) state = KeyHistory.Merge(state, Report(new Condition(false, "Stopping"), actions: new NodeAction.StopContainer($"c{i}", TimeSpan.Zero, null, "r")));
         Assert.Equal(StateSink.MaxEvents, state!.Events.Count);
@@ -179,7 +181,7 @@ public sealed class StateSinkTests : IDisposable
         "the writer has come round");
 
     private static StatusReport Report(Condition condition, int attempt = 0, DateTimeOffset? next = null, params NodeAction[] actions) =>
-        new(Key, condition, actions.ToEquatableArray(), attempt, next, Noon, "v1-h");
+        new(Key, condition, actions.ToEquatableArray(), attempt, next, Noon, "v1-h", Failed: attempt > 0);
 
     private AgentState Read() => StateFile.Read(_folder["state.json"]) ?? new AgentState();
 
