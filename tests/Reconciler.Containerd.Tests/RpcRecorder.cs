@@ -18,7 +18,7 @@ internal sealed class RpcRecorder : Interceptor
 
     public IEnumerable<T> Requests<T>() => _calls.Select(call => call.Request).OfType<T>();
 
-    /// <summary>Methods whose unary calls were answered, whatever the answer.</summary>
+    /// <summary>Methods of which a unary call succeeded.</summary>
     public IReadOnlyCollection<string> Answered => [.. _answered.Keys];
 
     public void Clear() => _calls.Clear();
@@ -56,14 +56,9 @@ internal sealed class RpcRecorder : Interceptor
 
     private async Task<TResponse> AnswerAsync<TResponse>(Task<TResponse> response, string method)
     {
-        try
-        {
-            return await response;
-        }
-        finally
-        {
-            _answered[method] = 0;
-        }
+        var answer = await response;
+        _answered[method] = 0;
+        return answer;
     }
 
     private string Note<TRequest, TResponse>(ClientInterceptorContext<TRequest, TResponse> context, object? request)

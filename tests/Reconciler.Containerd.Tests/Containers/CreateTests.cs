@@ -122,6 +122,7 @@ public sealed class CreateTests(SharedDaemon shared)
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => client.CreateContainerAsync(SharedDaemon.Sh(id, "sleep 1000"), cancel.Token));
 
+        Assert.Contains(method, recorder.Answered);
         await Leftover.NothingAsync(client, shared.Daemon, id);
     }
 
