@@ -25,8 +25,8 @@ public sealed partial class Registry : IAsyncDisposable
 
     public HttpClient Http => _http;
 
-    /// <summary>One line per request, as the registry logs it.</summary>
-    public string Log => File.ReadAllText(_folder["log"]);
+    /// <summary>One line per request, as the registry logs it; empty until its shell has made the file.</summary>
+    public string Log => File.Exists(_folder["log"]) ? File.ReadAllText(_folder["log"]) : "";
 
     /// <param name="authenticated">Basic authentication as <see cref="User"/>.</param>
     /// <param name="port">0 = any free one.</param>
