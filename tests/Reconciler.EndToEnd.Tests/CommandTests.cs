@@ -40,6 +40,8 @@ public sealed class CommandTests
             "/bin/sh",
             ["-c", "\"$0\" logs -f talk/main >\"$1\" & until [ \"$(grep -c ^out \"$1\")\" -ge 2 ]; do sleep 0.1; done; kill $!; wait $!; cat \"$1\"", AgentNode.Binary, Path.Combine(node.Folder, "followed")],
             node.Environment(null));
+        var followed = Path.Combine(node.Folder, "followed");
+        await Eventually.UntilAsync(() => File.Exists(followed) && File.ReadAllText(followed).Contains("out", StringComparison.Ordinal), "it follows the first");
         Signals.Send(first.Pid, Signals.Kill);
 
         Assert.Equal(2, (await follow).Output.Split('\n').Count(line => line.StartsWith("out", StringComparison.Ordinal)));
