@@ -62,15 +62,12 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         var embedded = options.EmbeddedContainerd
             ? new EmbeddedContainerd(options.StateDir, options.HostRoot, time, loggers.CreateLogger<EmbeddedContainerd>()).RunAsync(ended.Token)
             : Task.Delay(Timeout.InfiniteTimeSpan, time, ended.Token);
-        try
-        {
-            await OrEndOfAsync(embedded, ReconcileAsync(sink, ended.Token));
-        }
-        finally
-        {
-            await ended.CancelAsync();
-            await embedded.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        }
+        var work = ReconcileAsync(sink, ended.Token);
+        var first = await Task.WhenAny(embedded, work);
+        await ended.CancelAsync();
+        await embedded.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await work.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await first;
     }
 
     private async Task ReconcileAsync(StateSink sink, CancellationToken stop)
@@ -135,9 +132,6 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
                 pull.Reference, pull.StartedAt, [.. pull.Items.Select(item => new LayerState(item.Ref, item.Status, item.Offset, item.Total))]))]);
         }
     }
-
-    /// <summary>The second task's end, unless the first fails before.</summary>
-    private static async Task OrEndOfAsync(Task companion, Task work) => await await Task.WhenAny(companion, work);
 
     private void PrepareStateDir()
     {

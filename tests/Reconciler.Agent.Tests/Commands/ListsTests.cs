@@ -139,6 +139,8 @@ public sealed class ListsTests
         var running = Container("default", "web/server", 103);
 
         Assert.Equal("Stopping", StateOf(running with { StopBy = Now }));
+        var said = new AgentState { Keys = [Said("default", "web/server", true, "Running", Now)] };
+        Assert.Equal("Stopping", ContainerRow.From(NodeObservation.From([running with { StopBy = Now }], []), said, true)[0].Reason);
         Assert.Equal("Paused", StateOf(running with { State = ContainerState.Paused }));
         Assert.Equal("Created", StateOf(running with { State = ContainerState.NoTask }));
         Assert.Equal("Unknown", StateOf(running with { State = ContainerState.Unknown }));

@@ -142,7 +142,7 @@ internal sealed record ContainerRow
             if (container.Reason.Length > 0) return (container.Reason, "");
             return (told ? ExitReason(container) : "Exited", "");
         }
-        if (current) return (memory!.Reason, memory.Message);
+        if (current && (container.StopBy is null || memory!.Reason != "Running")) return (memory!.Reason, memory.Message);
         return (StateOf(container), "");
     }
 
