@@ -8,9 +8,9 @@ public sealed class CgroupTests
     [Theory]
     [InlineData("/ns/x", "ns/x")]
     [InlineData("ns/x", "ns/x")]
-    [InlineData("system.slice:agent:x", "system.slice/agent-x.scope")]
-    [InlineData("a-b.slice:agent:x", "a.slice/a-b.slice/agent-x.scope")]
-    [InlineData(":agent:x", "system.slice/agent-x.scope")]
+    [InlineData("system.slice:node:x", "system.slice/node-x.scope")]
+    [InlineData("a-b.slice:node:x", "a.slice/a-b.slice/node-x.scope")]
+    [InlineData(":node:x", "system.slice/node-x.scope")]
     public void Live_processes_are_found_on_v2_also_below(string path, string folder)
     {
         using var root = new TempFolder();

@@ -6,7 +6,7 @@ namespace Reconciler.Containerd.Tests.Spec;
 
 public sealed class SpecTests
 {
-    private static readonly ImageConfig Image = new() { Env = ["PATH=/bin", "A=image", "B=image"], Entrypoint = ["/entry"], Cmd = ["cmd"], WorkingDir = "/work" };
+    private static readonly ImageConfig Image = new() { Env = ["PATH=/bin", "A=image", "B=image"], Entrypoint = ["/entry"], Cmd = ["cmd"], WorkingDir = "/srv/app" };
 
     [Theory]
     [InlineData(null, null, null, "/entry cmd")]
@@ -39,8 +39,8 @@ public sealed class SpecTests
     }
 
     [Theory]
-    [InlineData(null, "/work", "/work")]
-    [InlineData("/own", "/work", "/own")]
+    [InlineData(null, "/srv/app", "/srv/app")]
+    [InlineData("/own", "/srv/app", "/own")]
     [InlineData("", "", "/")]
     [InlineData(null, "relative", "/relative")]
     public void Working_folder_is_the_specs_then_the_images(string? own, string image, string expected)
