@@ -1,4 +1,5 @@
 using Reconciler.Testing;
+using Reconciler.Testing.Containerd;
 
 namespace Reconciler.EndToEnd.Tests;
 
@@ -63,7 +64,7 @@ public sealed class AgentCrashTests
         await node.ConvergedAsync();
         var now = (await node.TasksAsync()).ToDictionary(task => task.Id, task => task.Pid);
         foreach (var (id, pid) in still) Assert.Equal(pid, now.GetValueOrDefault(id));
-        await Eventually.UntilAsync(() => Testing.Containerd.Leftovers.ShimsOf(node.Daemon.Address).Count == 8, "no shim is left over");
+        await Eventually.UntilAsync(() => Leftovers.ShimsOf(node.Daemon.Address).Count == 8, "no shim is left over");
         var snapshots = (await node.Daemon.CtrAsync("snapshots", "ls")).Split('\n').Count(line => line.StartsWith("default-", StringComparison.Ordinal));
         Assert.Equal(8, snapshots);
     }

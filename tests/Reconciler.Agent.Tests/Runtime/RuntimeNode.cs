@@ -79,13 +79,14 @@ internal sealed class RuntimeNode : IAsyncDisposable
     public ConcurrentQueue<RuntimeEvent> Events { get; } = new();
 
     /// <param name="before">An earlier life whose folders are used again.</param>
+    /// <param name="address">A proxy before the daemon; null = the daemon itself.</param>
     /// <param name="collects">Reads the events; false = a loop does, and also recovers.</param>
-    public static async Task<RuntimeNode> StartAsync(ContainerdDaemon daemon, RuntimeNode? before = null, string? plainHttp = null, bool collects = true)
+    public static async Task<RuntimeNode> StartAsync(ContainerdDaemon daemon, RuntimeNode? before = null, string? plainHttp = null, bool collects = true, string? address = null)
     {
         var client = await ContainerdClient.ConnectAsync(
             new ContainerdClientOptions
             {
-                Address = daemon.Address,
+                Address = address ?? daemon.Address,
                 Namespace = daemon.Namespace,
                 Registry = new RegistryOptions { PlainHttpHosts = plainHttp is null ? [] : [plainHttp] },
             },

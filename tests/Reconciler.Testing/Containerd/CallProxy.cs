@@ -1,9 +1,8 @@
 using System.Net.Sockets;
-using Reconciler.Testing;
 
-namespace Reconciler.EndToEnd.Tests;
+namespace Reconciler.Testing.Containerd;
 
-/// <summary>Passes bytes between the agent and containerd and counts the calls: each HTTP/2 HEADERS frame of the client opens one.</summary>
+/// <summary>Passes bytes between a client and containerd and counts the calls: each HTTP/2 HEADERS frame of the client opens one.</summary>
 public sealed class CallProxy : IDisposable
 {
     private static readonly TimeSpan QuietTime = TimeSpan.FromMilliseconds(500);
@@ -13,6 +12,7 @@ public sealed class CallProxy : IDisposable
     private readonly string _target;
     private readonly Lock _gate = new();
     private TaskCompletionSource? _fired;
+    private int _calls;
     private int _left;
     private int _pid;
     private long _lastCall = TimeProvider.System.GetTimestamp();
@@ -27,6 +27,15 @@ public sealed class CallProxy : IDisposable
     }
 
     public string Address { get; }
+
+    /// <summary>Calls begun so far.</summary>
+    public int Calls
+    {
+        get
+        {
+            lock (_gate) return _calls;
+        }
+    }
 
     /// <summary>No call began for a while: the agent waits for events.</summary>
     public bool IsQuiet
@@ -109,6 +118,7 @@ public sealed class CallProxy : IDisposable
         lock (_gate)
         {
             _lastCall = TimeProvider.System.GetTimestamp();
+            _calls++;
             if (_fired is null || _left == 0 || --_left > 0) return;
             Signals.Send(_pid, Signals.Kill);
             _fired.SetResult();
