@@ -12,8 +12,9 @@ internal static class Fleet
 {
     public static async Task RunAsync(ContainerdDaemon daemon, Registry registry, Table table, int n)
     {
-        var (ours, loop) = (new Sample(), new Sample());
+        var (ours, loop, podmans) = (new Sample(), new Sample(), new Sample());
         var image = $"{registry.Host}/lib/busybox:1";
+        await using var podman = n == 20 ? await Peer.PodmanAsync(registry) : null;
         await using var watcher = await Bare.ConnectAsync(daemon, registry);
         await watcher.PullImageAsync(image);
         await using var bare = await Bare.ConnectAsync(daemon, registry, "b");
@@ -22,8 +23,10 @@ internal static class Fleet
         {
             ours.Add(await AgentAsync(daemon, registry, watcher, n));
             loop.Add(await BareAsync(bare, image, n));
+            if (podman is not null) podmans.Add(await podman.PlayAsync(n));
         }
-        table.Add($"folder written to {n} running", ours, loop, n == 20 ? "1.15" : "1.11");
+        table.Add($"folder written to {n} running, against the bare loop", ours, loop, "1.11");
+        if (podman is not null) table.Add("the same against podman kube play", ours, podmans, "0.60");
     }
 
     private static async Task<TimeSpan> AgentAsync(ContainerdDaemon daemon, Registry registry, ContainerdClient watcher, int n)

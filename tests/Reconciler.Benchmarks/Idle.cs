@@ -9,7 +9,7 @@ namespace Reconciler.Benchmarks;
 /// <summary>CPU and memory of the agent over 60 s with n containers and nothing to do.</summary>
 internal static class Idle
 {
-    public static async Task RunAsync(ContainerdDaemon daemon, Registry registry, Table table, int n)
+    public static async Task RunAsync(ContainerdDaemon daemon, Registry registry, Table table, int n, string memory)
     {
         await using var agent = new Agent(daemon, registry);
         agent.Declare(n);
@@ -22,7 +22,7 @@ internal static class Idle
         await Task.Delay(TimeSpan.FromSeconds(60));
         var used = Pull.Cpu(agent.Pid) - before;
         table.Add($"idle with {n} containers: CPU of one core", (used / TimeSpan.FromSeconds(60)).ToString("0.00 %", CultureInfo.InvariantCulture), "-", "-", "0.1 %");
-        table.Add($"idle with {n} containers: RSS / PSS", $"{Memory(agent.Pid, "Rss")} / {Memory(agent.Pid, "Pss")} MiB", "-", "-", "25 MiB");
+        table.Add($"idle with {n} containers: RSS / PSS", $"{Memory(agent.Pid, "Rss")} / {Memory(agent.Pid, "Pss")} MiB", "-", "-", memory);
     }
 
     private static string Memory(int pid, string what)

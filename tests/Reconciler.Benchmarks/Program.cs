@@ -2,7 +2,7 @@ using Reconciler.Benchmarks;
 using Reconciler.Testing.Containerd;
 using Reconciler.Testing.Images;
 
-// Usage: Reconciler.Benchmarks [heal|fleet|start|pull|idle|resync]...   Nothing named = all. Needs root, containerd and artifacts/bin/reconciler.
+// Usage: Reconciler.Benchmarks [heal|fleet|start|pull|idle]...   Nothing named = all. Needs root, containerd and artifacts/bin/reconciler.
 var wanted = args.Length > 0 ? args : ["heal", "fleet", "start", "pull", "idle"];
 await using var registry = await Registry.StartAsync();
 await registry.PushAsync(TestImages.Busybox(), "lib/busybox", "1");
@@ -26,7 +26,8 @@ foreach (var name in wanted)
             await Pull.RunAsync(daemon, registry, table);
             break;
         case "idle":
-            await Idle.RunAsync(daemon, registry, table, 100);
+            await Idle.RunAsync(daemon, registry, table, 0, "25 MiB");
+            await Idle.RunAsync(daemon, registry, table, 100, "60 MiB");
             break;
         default:
             Console.Error.WriteLine($"unknown benchmark {name}: heal, fleet, start, pull, idle");
