@@ -10,6 +10,8 @@ namespace Reconciler.Containerd;
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(OciSpec))]
+[JsonSerializable(typeof(OciResources))]
+[JsonSerializable(typeof(OciProcess))]
 internal sealed partial class OciJson : JsonSerializerContext
 {
     public const string SpecType = "types.containerd.io/opencontainers/runtime-spec/1/Spec";
