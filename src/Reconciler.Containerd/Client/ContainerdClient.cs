@@ -110,6 +110,7 @@ public sealed partial class ContainerdClient : IAsyncDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         await _closing.CancelAsync();
         await StopWatchingAsync();
+        await StopExecsAsync();
         _channel.Dispose();
         _closing.Dispose();
     }

@@ -83,7 +83,7 @@ public sealed partial class ContainerdClient
         {
             var message = await TrueExitAsync(watch, first);
             watch.Complete(message);
-            if (watch.IsPublic) await TellAsync(watch.Id, message);
+            if (watch.IsPublic) await TellAsync(_stopHooks, watch.Id, message);
         }
         catch (Exception e) when (watch.End.IsCancellationRequested && e is OperationCanceledException or ObjectDisposedException)
         {
@@ -137,9 +137,9 @@ public sealed partial class ContainerdClient
         }
     }
 
-    private async Task TellAsync(string id, ExitMessage message)
+    private async Task TellAsync(Func<string, ExitMessage, CancellationToken, Task>[] hooks, string id, ExitMessage message)
     {
-        foreach (var hook in _stopHooks)
+        foreach (var hook in hooks)
         {
             using var limit = new CancellationTokenSource(HookLimit, Time);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, _closing.Token);
@@ -174,6 +174,6 @@ public sealed partial class ContainerdClient
     [LoggerMessage(1, LogLevel.Debug, "{Id}: the wait for its exit broke and is taken up again: {Why}")]
     private partial void LogWaitBroke(string id, string why);
 
-    [LoggerMessage(2, LogLevel.Warning, "{Id}: a stop hook failed")]
+    [LoggerMessage(2, LogLevel.Warning, "{Id}: a hook failed")]
     private partial void LogHookFailed(Exception error, string id);
 }
