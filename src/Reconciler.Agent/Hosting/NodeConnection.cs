@@ -36,7 +36,7 @@ internal static class NodeConnection
         }
         catch (ContainerdException e)
         {
-            throw new Commands.CommandException($"containerd does not answer at {AddressOf(options)}: {e.Message} (is it running? --containerd-address names another socket)");
+            throw new Commands.CommandException($"containerd: {e.Message} (is it running? --containerd-address names another socket)");
         }
     }
 }

@@ -43,7 +43,7 @@ public sealed partial class ContainerdRuntime
             {
                 await foreach (var told in _client.EventsAsync(filters, cancellation)) await HandleAsync(told, cancellation);
             }
-            catch (ContainerdException e)
+            catch (Exception e) when (e is ContainerdException or IOException or UnauthorizedAccessException)
             {
                 Lost(e.Message);
                 await Task.Delay(SubscribePause, _time, cancellation);

@@ -36,7 +36,8 @@ public sealed partial class ContainerdRuntime
         await _client.UpdateLabelsAsync(entry.Id, labels, cancellation);
         _view.Change(entry.Id, known => known.With(labels));
         var signal = StopSignals.Parse(Labels.String(entry.Labels, Labels.StopSignal));
-        if (grace > TimeSpan.Zero) await KillAsync(entry.Id, signal, all: false, cancellation);
+        // Not to be cut off any more: whoever finds stop-by takes the signal for sent.
+        if (grace > TimeSpan.Zero) await KillAsync(entry.Id, signal, all: false, CancellationToken.None);
         return stopBy;
     }
 

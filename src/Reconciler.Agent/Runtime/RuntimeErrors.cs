@@ -38,7 +38,18 @@ internal static class RuntimeErrors
             _ => Classify(error),
         };
         if (reason == "Failed") reason = "StartFailed";
-        return new RuntimeException(kind, reason, $"{what}: {text}", error);
+        return new RuntimeException(kind, reason, $"{what}: {Cause(text)}", error);
+    }
+
+    /// <summary>The text from where it says what is wrong; before that each layer names itself.</summary>
+    private static string Cause(string text)
+    {
+        foreach (var layer in (string[])["unable to start container process: ", "runc create failed: ", "failed to create shim task: "])
+        {
+            var at = text.LastIndexOf(layer, StringComparison.Ordinal);
+            if (at >= 0) return text[(at + layer.Length)..];
+        }
+        return text;
     }
 
     /// <summary>What a pull met.</summary>

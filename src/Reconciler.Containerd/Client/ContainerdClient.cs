@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Sockets;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
@@ -189,10 +190,15 @@ public sealed partial class ContainerdClient : IAsyncDisposable
     }
 
     private ContainerdException NotConnected(ContainerdException? last) =>
-        new(ContainerdError.Timeout, $"no answer at {Options.SocketPath} within {Options.ConnectTimeout}: {last?.Message ?? "the daemon does not answer"}", last)
+        new(
+            ContainerdError.Timeout,
+            string.Create(CultureInfo.InvariantCulture, $"no answer at {Options.SocketPath} within {Options.ConnectTimeout.TotalSeconds} s{Why(last)}"),
+            last)
         {
-            RpcStatus = last?.RpcStatus,
+            RpcStatus = last?.RpcStatus ?? nameof(StatusCode.Unavailable),
         };
+
+    private static string Why(ContainerdException? last) => last?.InnerException is RpcException rpc ? ": " + Errors.Text(rpc) : "";
 
     private static TimeSpan Longer(TimeSpan delay) => delay * 2 < LongestDelay ? delay * 2 : LongestDelay;
 

@@ -47,11 +47,31 @@ internal static class Errors
     private static bool IsDeadline(RpcException error) =>
         error.StatusCode == StatusCode.Unknown && error.Status.Detail.Contains("context deadline exceeded", StringComparison.Ordinal);
 
-    private static string Text(RpcException error)
+    /// <summary>What failed, for a person: the client's own words for a broken transport speak of an address that nobody gave.</summary>
+    public static string Text(RpcException error)
     {
+        if (IsConnectionLost(error) && error.Status.DebugException is { } cause) return Connection(cause);
         var detail = error.Status.Detail;
         // 1.6 and 1.7 repeat the status at the end of the text.
         if (error.StatusCode == StatusCode.Unknown && detail.EndsWith(": unknown", StringComparison.Ordinal)) detail = detail[..^": unknown".Length];
         return detail.Length > 0 ? detail : error.StatusCode.ToString();
+    }
+
+    private static string Connection(Exception cause)
+    {
+        for (var inner = cause; inner is not null; inner = inner.InnerException)
+        {
+            if (inner is SocketException socket)
+            {
+                return socket.SocketErrorCode switch
+                {
+                    SocketError.AddressNotAvailable => "the socket does not exist",
+                    SocketError.ConnectionRefused => "nobody listens on the socket",
+                    SocketError.AccessDenied => "permission denied on the socket",
+                    _ => socket.Message,
+                };
+            }
+        }
+        return "the connection to containerd broke";
     }
 }

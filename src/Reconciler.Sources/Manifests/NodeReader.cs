@@ -45,7 +45,8 @@ internal sealed class NodeReader
         {
             // What is missing at the end is reported after the last line; the last line with text is where to look.
             var last = linesBefore + text.AsSpan().TrimEnd().Count('\n') + 1;
-            throw new ManifestSyntaxException(Math.Min(reader.LineOf(e.Start), last), OneLine(e), "check indentation, quotes and brackets around this line");
+            var line = e.Message.Contains("tab as indentation", StringComparison.Ordinal) ? linesBefore + TabIn(text) : reader.LineOf(e.Start);
+            throw new ManifestSyntaxException(Math.Min(line, last), OneLine(e), "check indentation, quotes and brackets around this line");
         }
         catch (Exception e) when (e is InvalidOperationException or ArgumentException or FormatException or OverflowException or IndexOutOfRangeException)
         {
@@ -166,6 +167,18 @@ internal sealed class NodeReader
     private int Line => LineOf(_parser.Current?.Start ?? Mark.Empty);
 
     private int LineOf(Mark mark) => _linesBefore + Math.Max(1, (int)mark.Line);
+
+    /// <summary>The parser names the line where the mapping begins; this is the first one that a tab indents, from 1.</summary>
+    private static int TabIn(string text)
+    {
+        var line = 1;
+        foreach (var content in text.AsSpan().EnumerateLines())
+        {
+            if (content[..^content.TrimStart().Length].Contains('\t')) return line;
+            line++;
+        }
+        return 1;
+    }
 
     private static string OneLine(YamlException e)
     {

@@ -84,6 +84,27 @@ public sealed class LifecycleTests(SharedDaemon shared)
     }
 
     [Fact]
+    public async Task A_stop_that_is_given_up_once_it_is_announced_has_sent_its_signal()
+    {
+        using var folder = new TempFolder();
+        using var proxy = new CallProxy(shared.Daemon.Address, folder["p.sock"]);
+        await using var node = await RuntimeNode.StartAsync(shared.Daemon, address: proxy.Address);
+        var spec = RuntimeNode.Spec("trap 'echo term >>/data/signals' TERM; touch /data/ready; while true; do sleep 0.1; done", WithData);
+        var running = await node.CreateAsync(spec);
+        var data = Path.Combine(node.Folder, "state/volumes/test", spec.Workload, "data");
+        await Eventually.UntilAsync(() => File.Exists($"{data}/ready") && proxy.IsQuiet, "the container is ready and nothing else goes on");
+
+        using var cut = new CancellationTokenSource();
+        var announced = proxy.AtCall(1, cut.Cancel);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => node.StopAsync(running, TimeSpan.FromMinutes(5), cancellation: cut.Token));
+
+        await announced;
+        Assert.NotNull(Assert.Single(await node.ObserveAsync(spec)).StopBy);
+        await Eventually.UntilAsync(() => File.Exists($"{data}/signals"), "the signal arrives");
+        await node.RemoveAsync(spec);
+    }
+
+    [Fact]
     public async Task An_exit_is_told_and_recorded()
     {
         await using var node = await RuntimeNode.StartAsync(shared.Daemon);

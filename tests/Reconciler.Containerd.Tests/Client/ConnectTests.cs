@@ -46,13 +46,25 @@ public sealed class ConnectTests(SharedDaemon shared)
     public async Task A_dead_socket_is_a_timeout_within_the_limit()
     {
         using var folder = new TempFolder();
-        var options = new ContainerdClientOptions { Address = folder["none.sock"], ConnectTimeout = TimeSpan.FromMilliseconds(300) };
+        var options = new ContainerdClientOptions { Address = folder["none.sock"], ConnectTimeout = TimeSpan.FromSeconds(5) };
 
         var error = await Assert.ThrowsAsync<ContainerdException>(() => ContainerdClient.ConnectAsync(options, Stop));
 
         Assert.True(error.IsTimeout);
         Assert.True(error.IsUnavailable);
-        Assert.Contains(options.Address, error.Message, StringComparison.Ordinal);
+        Assert.Equal($"no answer at {options.Address} within 5 s: the socket does not exist", error.Message);
+    }
+
+    [Fact]
+    public async Task A_socket_that_nobody_serves_is_named_so()
+    {
+        using var folder = new TempFolder();
+        await File.WriteAllTextAsync(folder["file.sock"], "", Stop);
+        var options = new ContainerdClientOptions { Address = folder["file.sock"], ConnectTimeout = TimeSpan.FromSeconds(5) };
+
+        var error = await Assert.ThrowsAsync<ContainerdException>(() => ContainerdClient.ConnectAsync(options, Stop));
+
+        Assert.Equal($"no answer at {options.Address} within 5 s: nobody listens on the socket", error.Message);
     }
 
     [Fact]

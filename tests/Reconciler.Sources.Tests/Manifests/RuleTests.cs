@@ -92,6 +92,7 @@ public sealed class RuleTests
         { "just text", 1, "", "must be a mapping, not a string", "apiVersion" },
         { "# nothing\n---\n\n- a", 4, "", "must be a mapping, not a list", "" },
         { "a: [", 1, "", "is not YAML", "" },
+        { "a: 1\nb:\n\tc: 2", 3, "", "invalid tab", "" },
         { "apiVersion: v1\nkind: List\nitems: {}", 3, "items", "must be a list", "" },
         { "apiVersion: v1\nkind: List\nitems:\n- apiVersion: reconciler.dev/v1alpha1\n  kind: NodeWorkload\n  metadata: {name: w}\n  spec: {}", 7, "items[0].spec.containers", "neither", "" },
         { "a: *b", 1, "", "an alias has no anchor", "define" },

@@ -14,7 +14,7 @@ public sealed class CallProxy : IDisposable
     private TaskCompletionSource? _fired;
     private int _calls;
     private int _left;
-    private int _pid;
+    private Action _act = () => { };
     private long _lastCall = TimeProvider.System.GetTimestamp();
 
     public CallProxy(string target, string address)
@@ -47,12 +47,15 @@ public sealed class CallProxy : IDisposable
     }
 
     /// <summary>SIGKILL for the process once the nth call from now on was passed to containerd.</summary>
-    public Task KillAtCall(int n, int pid)
+    public Task KillAtCall(int n, int pid) => AtCall(n, () => Signals.Send(pid, Signals.Kill));
+
+    /// <summary>Acts once the nth call from now on was passed to containerd.</summary>
+    public Task AtCall(int n, Action act)
     {
         lock (_gate)
         {
             _left = n;
-            _pid = pid;
+            _act = act;
             _fired = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             return _fired.Task;
         }
@@ -120,7 +123,7 @@ public sealed class CallProxy : IDisposable
             _lastCall = TimeProvider.System.GetTimestamp();
             _calls++;
             if (_fired is null || _left == 0 || --_left > 0) return;
-            Signals.Send(_pid, Signals.Kill);
+            _act();
             _fired.SetResult();
         }
     }
