@@ -142,7 +142,9 @@ internal sealed record ContainerRow
             if (container.Reason.Length > 0) return (container.Reason, "");
             return (told ? ExitReason(container) : "Exited", "");
         }
-        if (current && (container.StopBy is null || memory!.Reason != "Running")) return (memory!.Reason, memory.Message);
+        // The agent's word on a start may be a moment older than the start itself.
+        var overtaken = container.State == ContainerState.Running && memory?.Reason is "Creating" or "Restarting" or "CrashLoopBackOff";
+        if (current && !overtaken && (container.StopBy is null || memory!.Reason != "Running")) return (memory!.Reason, memory.Message);
         return (StateOf(container), "");
     }
 
