@@ -42,7 +42,7 @@ finish() {
   exit $?
 }
 
-scripts/install.sh containerd runc docker-registry busybox-static git jq clang zlib1g-dev procps || { failed=1; finish; }
+scripts/install.sh containerd runc docker-registry busybox-static git jq clang zlib1g-dev procps zstd || { failed=1; finish; }
 
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
