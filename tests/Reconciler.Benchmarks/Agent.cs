@@ -44,7 +44,7 @@ internal sealed class Agent : IAsyncDisposable
     public async Task StopAsync()
     {
         Signals.Send(_process!.Id, Signals.Terminate);
-        await _process.WaitForExitAsync();
+        await _process.WaitForExitAsync().WaitAsync(Eventually.DefaultLimit);
         _process = null;
     }
 

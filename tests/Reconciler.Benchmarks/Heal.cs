@@ -84,7 +84,7 @@ internal sealed class Starts : IAsyncDisposable
     public Task<int> NextAsync()
     {
         while (_pids.Reader.TryRead(out _)) { }
-        return _pids.Reader.ReadAsync(_stop.Token).AsTask();
+        return _pids.Reader.ReadAsync(_stop.Token).AsTask().WaitAsync(Eventually.DefaultLimit);
     }
 
     public async ValueTask DisposeAsync()

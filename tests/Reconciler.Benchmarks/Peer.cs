@@ -63,7 +63,7 @@ internal sealed class Peer : IAsyncDisposable
         while (!Sleeps(processes, pid))
         {
             if (Stopwatch.GetElapsedTime(begun) > Eventually.DefaultLimit) throw new TimeoutException($"{_program} did not restart {Name(n)}");
-            await Task.Delay(1);
+            await Task.Delay(1); // a finer step than what is measured
         }
         return Stopwatch.GetElapsedTime(begun);
     }

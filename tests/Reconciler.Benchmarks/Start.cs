@@ -25,7 +25,11 @@ internal static class Start
             var before = agent.Log.Length;
             var begun = Stopwatch.GetTimestamp();
             agent.Start();
-            while (!agent.Log.AsSpan(before).Contains("READY", StringComparison.Ordinal)) await Task.Delay(1);
+            while (!agent.Log.AsSpan(before).Contains("READY", StringComparison.Ordinal))
+            {
+                if (Stopwatch.GetElapsedTime(begun) > Eventually.DefaultLimit) throw new TimeoutException("the agent did not get ready:\n" + agent.Log[before..]);
+                await Task.Delay(1); // a finer step than what is measured
+            }
             ours.Add(Stopwatch.GetElapsedTime(begun));
         }
         table.Add(string.Create(CultureInfo.InvariantCulture, $"process start to READY, {n} running"), ours.ToString(), "-", "-", "60 ms");
