@@ -13,6 +13,7 @@ internal sealed partial class RegistryTransport(TimeProvider time, ILogger logge
     private static readonly TimeSpan HeaderLimit = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Spread = TimeSpan.FromMilliseconds(500);
 
     private readonly HttpMessageInvoker _http = new(new SocketsHttpHandler
     {
@@ -64,11 +65,17 @@ internal sealed partial class RegistryTransport(TimeProvider time, ILogger logge
 
     public void Dispose() => _http.Dispose();
 
-    /// <summary>How long to wait before attempt + 1: what the server asked for, else doubling from 250 ms; never more than 30 s.</summary>
-    internal static TimeSpan Delay(int attempt, TimeSpan? asked)
+    /// <summary>How long to wait before attempt + 1, spread so that nodes that were refused together do not come back together.</summary>
+    internal static TimeSpan Delay(int attempt, TimeSpan? asked) => Delay(attempt, asked, Random.Shared.NextDouble());
+
+    /// <param name="attempt">From 1.</param>
+    /// <param name="asked">What the server asked for: at most 30 s of it count, and up to 0.5 s are added. Null = half to all of 250 ms doubled per attempt, up to 30 s.</param>
+    /// <param name="chance">0 to below 1.</param>
+    internal static TimeSpan Delay(int attempt, TimeSpan? asked, double chance)
     {
-        var delay = asked ?? FirstDelay * Math.Pow(2, attempt - 1);
-        return delay < TimeSpan.Zero ? TimeSpan.Zero : delay > LongestDelay ? LongestDelay : delay;
+        if (asked is { } wanted) return (wanted < TimeSpan.Zero ? TimeSpan.Zero : wanted > LongestDelay ? LongestDelay : wanted) + (Spread * chance);
+        var delay = FirstDelay * Math.Pow(2, attempt - 1);
+        return (delay > LongestDelay ? LongestDelay : delay) * (0.5 + (chance / 2));
     }
 
     private async Task<HttpResponseMessage> SendOnceAsync(Func<HttpRequestMessage> make, bool follow, string what, CancellationToken cancellation)
@@ -120,7 +127,7 @@ internal sealed partial class RegistryTransport(TimeProvider time, ILogger logge
 
     private static bool IsRedirect(HttpStatusCode status) => (int)status is 301 or 302 or 303 or 307 or 308;
 
-    private static bool IsTransient(HttpStatusCode status) => (int)status is 408 or 429 or 500 or 502 or 503 or 504;
+    private static bool IsTransient(HttpStatusCode status) => (int)status is 408 or 429 or (>= 500 and not (501 or 505));
 
     private static bool IsTransient(HttpRequestException error) =>
         error.HttpRequestError is not (HttpRequestError.SecureConnectionError or HttpRequestError.UserAuthenticationError or HttpRequestError.InvalidResponse

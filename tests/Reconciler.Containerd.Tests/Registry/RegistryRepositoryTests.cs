@@ -102,16 +102,6 @@ public sealed partial class RegistryRepositoryTests : IAsyncDisposable
         Assert.Equal(5, _registry.Requests.Count);
     }
 
-    [Theory]
-    [InlineData(1, null, 0.25)]
-    [InlineData(3, null, 1)]
-    [InlineData(30, null, 30)]
-    [InlineData(1, 7.0, 7)]
-    [InlineData(1, 86400.0, 30)]
-    [InlineData(1, -5.0, 0)]
-    public void Delays_double_or_are_what_the_server_asks_up_to_30_s(int attempt, double? asked, double expected) =>
-        Assert.Equal(TimeSpan.FromSeconds(expected), RegistryTransport.Delay(attempt, asked is { } s ? TimeSpan.FromSeconds(s) : null));
-
     [Fact]
     public async Task No_registry_there_is_unreachable()
     {
