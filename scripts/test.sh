@@ -46,6 +46,13 @@ scripts/install.sh containerd runc docker-registry busybox-static git jq clang z
 
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
+case " ${projects[*]} " in
+  *" Sources "*)
+    step "Kubernetes API server"
+    tests/control-plane/build.sh 2>"$root/control-plane.log" || { cat "$root/control-plane.log"; failed=1; finish; }
+    ;;
+esac
+
 step "build"
 build=$(mktemp "$root/build.XXXXXX")
 if ! dotnet build Reconciler.sln -c Release --nologo -v q >"$build" 2>&1; then

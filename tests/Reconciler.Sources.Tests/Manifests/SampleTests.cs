@@ -1,13 +1,14 @@
 using System.Text;
 using Reconciler.Core.Model;
 using Reconciler.Sources.Manifests;
+using Reconciler.Testing;
 
 namespace Reconciler.Sources.Tests.Manifests;
 
 /// <summary>The samples of the repository and what they become.</summary>
 public sealed class SampleTests
 {
-    private static readonly string Samples = Path.Combine(Root(), "samples");
+    private static readonly string Samples = Path.Combine(Checkout.Root, "samples");
 
     public static TheoryData<string, string> Golden => new()
     {
@@ -41,12 +42,4 @@ public sealed class SampleTests
     }
 
     private static Reconciler.Sources.Files.ManifestFolder Read() => ManifestReader.ReadFolder(Samples, Given.Options);
-
-    private static string Root()
-    {
-        for (var folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
-            if (File.Exists(Path.Combine(folder, "Reconciler.sln")))
-                return folder;
-        throw new InvalidOperationException("not inside a checkout");
-    }
 }
