@@ -43,21 +43,35 @@ public sealed record ContainerdClientOptions
 
     internal const string DefaultAddress = "/run/containerd/containerd.sock";
 
+    private const int MaxSocketBytes = 107;
+
     internal string SocketPath => Address.Length == 0 ? DefaultAddress : Address;
 
     internal void Validate()
     {
         ArgumentNullException.ThrowIfNull(Address);
+        RequirePath(SocketPath, nameof(Address));
+        if (System.Text.Encoding.UTF8.GetByteCount(SocketPath) > MaxSocketBytes)
+            throw new ArgumentException($"\"{Address}\" is longer than the {MaxSocketBytes} bytes of a unix socket's path", nameof(Address));
         Identifiers.Require(Namespace, nameof(Namespace));
         ArgumentException.ThrowIfNullOrEmpty(Snapshotter);
         ArgumentException.ThrowIfNullOrEmpty(Runtime);
-        ArgumentException.ThrowIfNullOrEmpty(FifoDirectory);
-        ArgumentException.ThrowIfNullOrEmpty(HostRoot);
+        RequirePath(FifoDirectory, nameof(FifoDirectory));
+        RequirePath(HostRoot, nameof(HostRoot));
         ArgumentNullException.ThrowIfNull(Registry);
         ArgumentNullException.ThrowIfNull(TimeProvider);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(ConnectTimeout, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(CallTimeout, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThan(LockTimeout, TimeSpan.Zero);
+        Timers.Require(ConnectTimeout, nameof(ConnectTimeout));
+        Timers.Require(CallTimeout, nameof(CallTimeout));
+        Timers.Require(LockTimeout, nameof(LockTimeout));
         ArgumentOutOfRangeException.ThrowIfLessThan(Registry.MaxParallelDownloads, 1);
+    }
+
+    private static void RequirePath(string path, string parameter)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path, parameter);
+        if (path[0] != '/') throw new ArgumentException($"\"{path}\" is not an absolute path", parameter);
     }
 }

@@ -43,8 +43,10 @@ public sealed record Container
     {
         Identifiers.Require(Id, nameof(Id));
         ArgumentException.ThrowIfNullOrEmpty(Image);
-        ArgumentNullException.ThrowIfNull(Command);
-        ArgumentNullException.ThrowIfNull(Args);
+        RequireWords(Command, nameof(Command));
+        RequireWords(Args, nameof(Args));
+        if (Command is ["", ..]) throw new ArgumentException("the command's first word must name a program", nameof(Command));
+        if (User?.Contains('\0', StringComparison.Ordinal) == true) throw new ArgumentException("a user must not hold a NUL", nameof(User));
         ArgumentNullException.ThrowIfNull(Labels);
         ArgumentNullException.ThrowIfNull(Extensions);
         ContainerLabels.Require(Labels);
@@ -55,6 +57,17 @@ public sealed record Container
             ArgumentException.ThrowIfNullOrEmpty(name, nameof(Extensions));
             ArgumentException.ThrowIfNullOrEmpty(value?.TypeUrl, nameof(Extensions));
             ArgumentNullException.ThrowIfNull(value.Value, nameof(Extensions));
+        }
+        if (Spec is not null) SpecRules.Require(Spec);
+    }
+
+    private static void RequireWords(IReadOnlyList<string> words, string parameter)
+    {
+        ArgumentNullException.ThrowIfNull(words, parameter);
+        foreach (var word in words)
+        {
+            ArgumentNullException.ThrowIfNull(word, parameter);
+            if (word.Contains('\0', StringComparison.Ordinal)) throw new ArgumentException("a word must not hold a NUL", parameter);
         }
     }
 }

@@ -11,9 +11,11 @@ public sealed partial class ContainerdClient
     /// <summary>The container records of the namespace, streamed, without their specs (Containers.ListStream).</summary>
     /// <param name="filters">containerd's filters: alternatives, each with comma-separated conditions, as <c>labels."a.b/c"==v</c>; null or none = all.</param>
     /// <param name="cancellation">Ends the call.</param>
-    /// <exception cref="ContainerdException">The call failed; RpcStatus InvalidArgument for a malformed filter.</exception>
+    /// <exception cref="ArgumentException">A filter is malformed.</exception>
+    /// <exception cref="ContainerdException">The call failed.</exception>
     public async Task<IReadOnlyList<ContainerInfo>> ListContainersAsync(IReadOnlyList<string>? filters = null, CancellationToken cancellation = default)
     {
+        Filters.Require(filters);
         var request = new ListContainersRequest();
         request.Filters.AddRange(filters ?? []);
         var found = new List<ContainerInfo>();
@@ -37,8 +39,8 @@ public sealed partial class ContainerdClient
         Identifiers.Require(id, nameof(id));
         ArgumentNullException.ThrowIfNull(labels);
         ContainerLabels.Require(labels);
-        if (labels.Count == 0) return;
         cancellation.ThrowIfCancellationRequested();
+        if (labels.Count == 0) return;
         var request = new UpdateContainerRequest { Container = new Api.Containers.Container { Id = id }, UpdateMask = new FieldMask() };
         foreach (var (key, value) in labels)
         {

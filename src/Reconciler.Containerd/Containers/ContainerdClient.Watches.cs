@@ -32,13 +32,16 @@ public sealed partial class ContainerdClient
     /// destroyed or deleted. A lost connection is no exit.
     /// </summary>
     /// <param name="id">The container's id.</param>
-    /// <param name="timeout">How long to wait for the exit; zero or less = for ever.</param>
+    /// <param name="timeout">How long to wait for the exit, at most 49 days; zero or less = for ever.</param>
     /// <param name="cancellation">Ends the wait.</param>
     /// <returns>The exit; or a message whose Error is Timeout (it runs) or ContainerNotfound (nobody watches it).</returns>
     /// <exception cref="ObjectDisposedException">The client was closed.</exception>
     public async Task<ExitMessage> ProbeContainerAsync(string id, TimeSpan timeout, CancellationToken cancellation = default)
     {
+        Identifiers.Require(id, nameof(id));
+        Timers.Require(timeout, nameof(timeout));
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        cancellation.ThrowIfCancellationRequested();
         if (!_watches.TryGetValue(id, out var watch))
             return new ExitMessage { Error = new ContainerdException(ContainerdError.ContainerNotfound, $"container {id} is not watched") };
         if (watch.HasExited) return await watch.Exit;

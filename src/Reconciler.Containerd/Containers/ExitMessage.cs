@@ -28,7 +28,7 @@ public sealed record StopOptions
     /// <summary>Take the container's own stop signal, where it has one, in place of <see cref="Signal"/>.</summary>
     public bool UseImageSignal { get; init; }
 
-    /// <summary>Time until everything in it gets SIGKILL; zero or more. Zero sends SIGKILL at once and no other signal.</summary>
+    /// <summary>Time until everything in it gets SIGKILL; zero to 49 days. Zero sends SIGKILL at once and no other signal.</summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Called once it ended and before anything is deleted. If it throws, nothing is deleted.</summary>
@@ -42,5 +42,6 @@ public sealed record StopOptions
             ArgumentOutOfRangeException.ThrowIfGreaterThan(signal, Signals.Max);
         }
         ArgumentOutOfRangeException.ThrowIfLessThan(Grace, TimeSpan.Zero);
+        Timers.Require(Grace, nameof(Grace));
     }
 }

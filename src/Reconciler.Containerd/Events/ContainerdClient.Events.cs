@@ -24,11 +24,19 @@ public sealed partial class ContainerdClient
     /// containers and images of the client's namespace.
     /// </param>
     /// <param name="cancellation">Ends it, with an <see cref="OperationCanceledException"/>.</param>
+    /// <exception cref="ArgumentException">A filter is malformed.</exception>
     /// <exception cref="ContainerdException">The daemon refuses the filters.</exception>
     /// <exception cref="ObjectDisposedException">The client was closed.</exception>
-    public async IAsyncEnumerable<ContainerdEvent> EventsAsync(
-        IReadOnlyList<string>? filters = null, [EnumeratorCancellation] CancellationToken cancellation = default)
+    public IAsyncEnumerable<ContainerdEvent> EventsAsync(IReadOnlyList<string>? filters = null, CancellationToken cancellation = default)
     {
+        Filters.Require(filters);
+        return ReadEventsAsync(filters, cancellation);
+    }
+
+    private async IAsyncEnumerable<ContainerdEvent> ReadEventsAsync(
+        IReadOnlyList<string>? filters, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
         var wanted = filters is { Count: > 0 } ? filters : [$"topic~=\"^/(tasks|containers|images)/\",namespace==\"{Options.Namespace}\""];
         var reason = "subscribed";
         var delay = FirstDelay;

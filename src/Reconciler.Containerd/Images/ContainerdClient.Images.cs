@@ -15,9 +15,11 @@ public sealed partial class ContainerdClient
     /// <summary>The image records in containerd's order (Images.List). The content of each new digest is read once (Content.Read).</summary>
     /// <param name="filters">containerd's filters: alternatives, each with comma-separated conditions, as <c>name==x</c>; null or none = all.</param>
     /// <param name="cancellation">Ends the call.</param>
-    /// <exception cref="ContainerdException">The call failed; RpcStatus InvalidArgument for a malformed filter.</exception>
+    /// <exception cref="ArgumentException">A filter is malformed.</exception>
+    /// <exception cref="ContainerdException">The call failed.</exception>
     public async Task<IReadOnlyList<ImageInfo>> ListImagesAsync(IReadOnlyList<string>? filters = null, CancellationToken cancellation = default)
     {
+        Filters.Require(filters);
         var request = new ListImagesRequest();
         request.Filters.AddRange(filters ?? []);
         var answer = await CallAsync(options => Services.Images.ListAsync(request, options), "list images", cancellation);
@@ -64,6 +66,7 @@ public sealed partial class ContainerdClient
         string source, string name, IReadOnlyDictionary<string, string>? labels = null, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
+        if (labels is not null) ContainerLabels.Require(labels);
         var image = await ImageAsync(source, cancellation);
         return await InfoAsync(await PutImageAsync(name, image.Target, labels ?? new Dictionary<string, string>(), lease: null), cancellation);
     }
@@ -75,7 +78,10 @@ public sealed partial class ContainerdClient
     /// <exception cref="ContainerdException">ImageNotfound, or a call failed.</exception>
     public async Task UpdateImageLabelsAsync(string name, IReadOnlyDictionary<string, string> labels, CancellationToken cancellation = default)
     {
+        ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(labels);
+        ContainerLabels.Require(labels);
+        cancellation.ThrowIfCancellationRequested();
         if (labels.Count == 0) return;
         // Newer daemons dereference the target even where the mask leaves it out.
         var image = await ImageAsync(name, cancellation);

@@ -45,6 +45,7 @@ public sealed partial class ContainerdClient
     public async Task<ImageInfo> PullImageAsync(string reference, Stream json, PullOptions? options = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(json);
+        if (!json.CanWrite) throw new ArgumentException("it cannot be written", nameof(json));
         var request = Request(reference, options);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         var frames = new ProgressJson(json, Time);
@@ -129,6 +130,8 @@ public sealed partial class ContainerdClient
     private static PullRequest Request(string reference, PullOptions? options)
     {
         options ??= new PullOptions();
+        ArgumentNullException.ThrowIfNull(options.Labels, nameof(options));
+        ContainerLabels.Require(options.Labels);
         return new PullRequest(ImageReference.Parse(reference), options.Platform is { } platform ? Platform.Parse(platform) : null, options);
     }
 

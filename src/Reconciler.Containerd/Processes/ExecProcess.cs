@@ -29,10 +29,10 @@ public sealed record ExecProcess
         Identifiers.Require(ContainerId, nameof(ContainerId));
         Identifiers.Require(ExecId, nameof(ExecId));
         ArgumentNullException.ThrowIfNull(Process);
-        if (Process.Args is not { Count: > 0 } || string.IsNullOrEmpty(Process.Args[0]))
+        if (Process.Args is not { Count: > 0 })
             throw new ArgumentException("a process needs a program to run", nameof(Process));
         if (Process.Terminal) throw new ArgumentException("a process in a running container gets no terminal", nameof(Process));
-        if (Process.Cwd is { Length: > 0 } cwd && cwd[0] != '/') throw new ArgumentException($"\"{cwd}\" is not an absolute path", nameof(Process));
+        SpecRules.Require(Process);
         if (Stdin is { CanRead: false }) throw new ArgumentException("it cannot be read", nameof(Stdin));
         if (Stdout is { CanWrite: false }) throw new ArgumentException("it cannot be written", nameof(Stdout));
         if (Stderr is { CanWrite: false }) throw new ArgumentException("it cannot be written", nameof(Stderr));

@@ -15,6 +15,7 @@ internal static class ResourceUpdate
         if (resources.Devices is not null) throw new ArgumentException("device rules of a container cannot be changed", nameof(resources));
         if (resources is { Memory: null, Cpu: null, Pids: null, Unified: null or { Count: 0 }, Extra: null or { Count: 0 } })
             throw new ArgumentException("no resource is given", nameof(resources));
+        SpecRules.Require(resources);
     }
 
     public static Any ToAny(OciResources resources) => new()

@@ -23,7 +23,7 @@ public sealed partial class PullTests
         Assert.Equal(["y/z.w"], found.Labels.Keys);
         Assert.Equal(2, (await client.ListImagesAsync([$"name=={other}", $"name=={reference}"], Stop)).Count);
         Assert.Empty(await client.ListImagesAsync(["name==none"], Stop));
-        await Assert.ThrowsAsync<ContainerdException>(() => client.ListImagesAsync(["=="], Stop));
+        await Assert.ThrowsAsync<ArgumentException>(() => client.ListImagesAsync(["=="], Stop));
         await client.RemoveImageAsync(reference, cancellation: Stop);
         await client.RemoveImageAsync(other, synchronous: true, Stop);
         foreach (var call in new Func<Task>[]
@@ -116,7 +116,7 @@ public sealed partial class PullTests
     {
         var reference = await registries.Open.PushAsync(Unique(), _repository, "1");
         await using var client = await ConnectAsync();
-        using var dead = new MemoryStream([], writable: false);
+        using var dead = new MemoryStream([], writable: true); // of a fixed size: nothing goes in
 
         await Assert.ThrowsAsync<NotSupportedException>(() => client.PullImageAsync(reference, dead, cancellation: Stop));
     }
