@@ -67,10 +67,12 @@ case " ${projects[*]} " in
     ;;
 esac
 
-for project in "${projects[@]}"; do
-  step "$project"
-  log="$root/$project.log"
-  timeout -k 30 1800 "artifacts/bin/Reconciler.$project.Tests/release/Reconciler.$project.Tests" --no-ansi --no-progress >"$log" 2>&1 &
+run() { # run LABEL PROJECT ARGUMENT...
+  local label=$1 project=$2 log ok bad skipped code
+  shift 2
+  step "$label"
+  log="$root/$label.log"
+  timeout -k 30 1800 "artifacts/bin/Reconciler.$project.Tests/release/Reconciler.$project.Tests" --no-ansi --no-progress "$@" >"$log" 2>&1 &
   wait $!
   code=$?
   # "total: 12 / failed: 0 / succeeded: 12 / skipped: 0"
@@ -83,7 +85,30 @@ for project in "${projects[@]}"; do
   fi
   passed=$((passed + ${ok:-0}))
   failed=$((failed + ${bad:-0}))
-  echo "$project: ${ok:-0} passed, ${bad:-0} failed, ${skipped:-0} skipped"
+  echo "$label: ${ok:-0} passed, ${bad:-0} failed, ${skipped:-0} skipped"
+}
+
+again() { # again SERIES PROJECT ARGUMENT...: the tests of a project on another containerd than the machine's
+  local series=$1 project=$2 bin
+  shift 2
+  if bin=$(scripts/containerd-versions.sh "$series"); then
+    "$bin/containerd" --version
+    RECONCILER_TEST_CONTAINERD=$bin run "$project on containerd $series" "$project" "$@"
+  else
+    echo "$project on containerd $series: not run, there is none to be had here" # a mirror moves on; the machine's own version has been tested
+  fi
+}
+
+for project in "${projects[@]}"; do
+  run "$project" "$project"
+  case "$project" in
+    Containerd)
+      for series in 1.7 2; do
+        again "$series" Containerd --filter-not-namespace Reconciler.Containerd.Tests.Registry --filter-not-trait containerd=none
+      done
+      ;;
+    EndToEnd) again 2 EndToEnd --filter-trait containerd=every ;;
+  esac
 done
 step "done"
 finish

@@ -9,6 +9,7 @@ public sealed class AgentCrashTests
     private static readonly int Kills = int.Parse(System.Environment.GetEnvironmentVariable("RECONCILER_KILLS") ?? "25", System.Globalization.CultureInfo.InvariantCulture);
 
     [Fact]
+    [Trait("containerd", "every")]
     public async Task Sigterm_ends_the_agent_and_leaves_the_containers()
     {
         await using var node = await AgentNode.StartAsync();
@@ -25,6 +26,7 @@ public sealed class AgentCrashTests
     }
 
     [Fact]
+    [Trait("containerd", "every")]
     public async Task An_exit_while_the_agent_is_down_is_acted_on_at_its_start()
     {
         await using var node = await AgentNode.StartAsync();

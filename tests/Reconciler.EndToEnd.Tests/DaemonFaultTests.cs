@@ -6,6 +6,7 @@ namespace Reconciler.EndToEnd.Tests;
 public sealed class DaemonFaultTests
 {
     [Fact]
+    [Trait("containerd", "every")]
     public async Task A_restart_of_containerd_touches_nothing_and_exits_meanwhile_are_acted_on()
     {
         await using var node = await AgentNode.StartAsync();
@@ -26,6 +27,7 @@ public sealed class DaemonFaultTests
     }
 
     [Fact]
+    [Trait("containerd", "every")]
     public async Task A_killed_shim_is_replaced_and_never_doubled()
     {
         await using var node = await AgentNode.StartAsync();
@@ -42,6 +44,7 @@ public sealed class DaemonFaultTests
     }
 
     [Fact]
+    [Trait("containerd", "every")]
     public async Task Shim_and_containerd_killed_together_the_container_is_replaced()
     {
         await using var node = await AgentNode.StartAsync();

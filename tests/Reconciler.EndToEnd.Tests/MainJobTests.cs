@@ -6,6 +6,7 @@ namespace Reconciler.EndToEnd.Tests;
 public sealed class MainJobTests
 {
     [Fact]
+    [Trait("containerd", "every")]
     public async Task A_folder_becomes_running_containers_and_a_killed_process_is_replaced_alone()
     {
         await using var node = await AgentNode.StartAsync();
@@ -25,6 +26,7 @@ public sealed class MainJobTests
     }
 
     [Fact]
+    [Trait("containerd", "every")]
     public async Task Changing_one_container_leaves_its_siblings_running()
     {
         await using var node = await AgentNode.StartAsync();
@@ -57,6 +59,7 @@ public sealed class MainJobTests
     }
 
     [Fact]
+    [Trait("containerd", "every")]
     public async Task Removing_the_file_stops_with_the_signal_and_leaves_nothing()
     {
         await using var node = await AgentNode.StartAsync();

@@ -2,6 +2,7 @@ using Grpc.Core;
 
 namespace Reconciler.Containerd.Tests.Client;
 
+[Trait("containerd", "none")]
 public sealed class ErrorTests
 {
     [Theory]

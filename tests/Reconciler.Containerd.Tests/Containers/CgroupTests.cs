@@ -3,6 +3,7 @@ using Reconciler.Testing;
 
 namespace Reconciler.Containerd.Tests.Containers;
 
+[Trait("containerd", "none")]
 public sealed class CgroupTests
 {
     [Theory]

@@ -1,5 +1,6 @@
 namespace Reconciler.Containerd.Tests.Images;
 
+[Trait("containerd", "none")]
 public sealed class ImageReferenceTests
 {
     private const string Sha = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

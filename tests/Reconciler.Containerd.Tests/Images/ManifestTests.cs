@@ -3,6 +3,7 @@ using Reconciler.Containerd.Images;
 
 namespace Reconciler.Containerd.Tests.Images;
 
+[Trait("containerd", "none")]
 public sealed class ManifestTests
 {
     private const string Sha = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -4,6 +4,7 @@ using Reconciler.Containerd.Images;
 
 namespace Reconciler.Containerd.Tests.Spec;
 
+[Trait("containerd", "none")]
 public sealed class SpecTests
 {
     private static readonly ImageConfig Image = new() { Env = ["PATH=/bin", "A=image", "B=image"], Entrypoint = ["/entry"], Cmd = ["cmd"], WorkingDir = "/srv/app" };

@@ -6,14 +6,12 @@ namespace Reconciler.Testing.Containerd;
 public sealed class ContainerdDaemon : IAsyncDisposable
 {
     private readonly TempFolder _folder = new();
-    private readonly string _bin;
     private Process? _process;
 
-    private ContainerdDaemon(string bin)
-    {
-        _bin = bin;
-        Namespace = "t" + Names.Unique();
-    }
+    private ContainerdDaemon() => Namespace = "t" + Names.Unique();
+
+    /// <summary>Folder with the containerd, ctr and shim under test: the machine's own unless the environment names another version's.</summary>
+    public static string Bin { get; } = Environment.GetEnvironmentVariable("RECONCILER_TEST_CONTAINERD") is { Length: > 0 } bin ? bin : "/usr/bin";
 
     public string Address => _folder["c.sock"];
 
@@ -28,10 +26,9 @@ public sealed class ContainerdDaemon : IAsyncDisposable
 
     public string Log => File.Exists(_folder["log"]) ? File.ReadAllText(_folder["log"]) : "";
 
-    /// <param name="bin">Folder with containerd, ctr and the shim; null = the machine's own.</param>
-    public static async Task<ContainerdDaemon> StartAsync(string? bin = null)
+    public static async Task<ContainerdDaemon> StartAsync()
     {
-        var daemon = new ContainerdDaemon(bin ?? "/usr/bin");
+        var daemon = new ContainerdDaemon();
         await daemon.StartAgainAsync();
         return daemon;
     }
@@ -50,23 +47,23 @@ public sealed class ContainerdDaemon : IAsyncDisposable
               path = "{_folder["opt"]}"
             """);
         await File.WriteAllTextAsync(_folder["namespace"], Namespace); // scripts/test.sh sweeps by it
-        // exec: the pid is the daemon's own. The shim is looked up in the working folder, then PATH.
-        var start = new ProcessStartInfo("/bin/sh", ["-c", "cd \"$1\"; exec \"$0\" --config config.toml >>log 2>&1 </dev/null", $"{_bin}/containerd", Folder]);
-        start.Environment["PATH"] = $"{_bin}:{Environment.GetEnvironmentVariable("PATH")}";
+        // exec: the pid is the daemon's own. The shim is looked up in the working folder, then PATH, then beside containerd.
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "cd \"$1\"; exec \"$0\" --config config.toml >>log 2>&1 </dev/null", $"{Bin}/containerd", Folder]);
+        start.Environment["PATH"] = $"{Bin}:{Environment.GetEnvironmentVariable("PATH")}";
         _process = Process.Start(start)!;
         await File.WriteAllTextAsync(_folder["pid"], _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
         await Eventually.UntilAsync(
             async () =>
             {
                 if (_process.HasExited) throw new InvalidOperationException("containerd ended: " + Log);
-                return File.Exists(Address) && (await Shell.RunAsync($"{_bin}/ctr", ["-a", Address, "version"])).ExitCode == 0;
+                return File.Exists(Address) && (await Shell.RunAsync($"{Bin}/ctr", ["-a", Address, "version"])).ExitCode == 0;
             },
             "containerd answers");
     }
 
     /// <summary>Runs ctr in the daemon's namespace and returns its output.</summary>
     public Task<string> CtrAsync(params string[] arguments) =>
-        Shell.OutputAsync($"{_bin}/ctr", ["-a", Address, "-n", Namespace, .. arguments]);
+        Shell.OutputAsync($"{Bin}/ctr", ["-a", Address, "-n", Namespace, .. arguments]);
 
     /// <summary>SIGKILL: shims and containers live on.</summary>
     public async Task KillAsync()

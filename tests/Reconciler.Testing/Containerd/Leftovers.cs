@@ -53,7 +53,8 @@ public static class Leftovers
         .Select(path => int.TryParse(Path.GetFileName(path), CultureInfo.InvariantCulture, out var pid) ? pid : 0)
         .Where(pid => pid > 0);
 
-    private static string CommandLine(int pid) => string.Join(' ', Lines($"/proc/{pid}/cmdline")).Replace('\0', ' ');
+    /// <summary>Its arguments, separated by spaces; empty = it ended.</summary>
+    public static string CommandLine(int pid) => string.Join(' ', Lines($"/proc/{pid}/cmdline")).Replace('\0', ' ');
 
     private static bool IsZombie(int pid)
     {
