@@ -20,7 +20,7 @@ internal static class NodeConnection
         Namespace = options.ContainerdNamespace,
         HostRoot = options.HostRoot,
         ConnectTimeout = connectTimeout,
-        Registry = new RegistryOptions { PlainHttpHosts = options.PlainHttp, DockerConfigPath = options.DockerConfig },
+        Registry = new RegistryOptions { PlainHttpHosts = options.PlainHttp, DockerConfigPath = options.DockerConfig, HostsDirectory = options.RegistryHostsDir },
         TimeProvider = time,
         Logger = logger,
     };

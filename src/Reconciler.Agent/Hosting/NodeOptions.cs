@@ -32,6 +32,9 @@ public sealed record NodeOptions
     /// <summary>docker config.json with pull credentials; null = $DOCKER_CONFIG or ~/.docker.</summary>
     public string? DockerConfig { get; init; }
 
+    /// <summary>A folder of the host with a hosts.toml per registry; one that is not there configures nothing.</summary>
+    public string RegistryHostsDir { get; init; } = "/etc/containerd/certs.d";
+
     public bool EmbeddedContainerd { get; init; }
 
     /// <summary>Bytes kept per log file; older ones are cut off.</summary>

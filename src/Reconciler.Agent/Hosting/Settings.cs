@@ -41,6 +41,10 @@ internal static class Settings
     public static readonly Setting DockerConfig = Single("docker-config", "FILE", "docker config.json with pull credentials (default $DOCKER_CONFIG, ~/.docker)",
         (o, v) => o with { DockerConfig = Path.GetFullPath(SettingValues.NotEmpty(v)) });
 
+    public static readonly Setting RegistryHostsDir = Single("registry-hosts-dir", "DIR",
+        "folder of hosts.toml per registry, as containerd has it: mirrors, certificates (default /etc/containerd/certs.d)",
+        (o, v) => o with { RegistryHostsDir = SettingValues.AbsolutePath(v) });
+
     public static readonly Setting LogMaxSize = Single("log-max-size", "SIZE", "bytes kept per log file, older ones are cut off (default 10Mi)",
         (o, v) => o with { LogMaxBytes = SettingValues.Bytes(v, 64 << 10) });
 
@@ -56,7 +60,7 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Declaring = [.. Node, Manifests, NodeLabels];
 
-    public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig];
+    public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
     public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, .. Registry, LogMaxSize, LogReserve, ResyncInterval];
 

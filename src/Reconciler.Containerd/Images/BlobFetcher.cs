@@ -6,13 +6,13 @@ using Reconciler.Containerd.Registries;
 namespace Reconciler.Containerd.Images;
 
 /// <summary>Brings blobs from a repository into the content store, under one lease.</summary>
-internal sealed partial class BlobFetcher(PullShared shared, RegistryRepository repository, PullLease lease, PullProgress progress)
+internal sealed partial class BlobFetcher(PullShared shared, RepositoryHosts hosts, PullLease lease, PullProgress progress)
 {
     private const int MaxFailures = 5; // in a row, without a byte
     private static readonly TimeSpan LockedLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan LongestLockedDelay = TimeSpan.FromSeconds(2);
 
-    public RegistryEndpoint Endpoint => repository.Endpoint;
+    public RegistryEndpoint Origin => hosts.Origin;
 
     private ContainerdClient Client => shared.Client;
 
@@ -45,10 +45,11 @@ internal sealed partial class BlobFetcher(PullShared shared, RegistryRepository 
                 return;
             }
             var resumed = ingest!.Offset;
+            var sources = new HashSet<RegistryRepository>();
             if (resumed > 0) LogResume(shared.Logger, blob.Digest, resumed, blob.Size);
             try
             {
-                await TransferAsync(key, blob, ingest, labels, cancellation);
+                await TransferAsync(key, blob, ingest, sources, labels, cancellation);
                 progress.Set(key, "done");
                 return;
             }
@@ -57,8 +58,9 @@ internal sealed partial class BlobFetcher(PullShared shared, RegistryRepository 
                 ingest.Dispose();
                 await PullLease.CleanUpAsync(
                     Client, options => Client.Services.Content.AbortAsync(new AbortRequest { Ref = key }, options).ResponseAsync, $"abort {key}", shared.Logger);
-                // What was there from an earlier attempt may be the wrong part.
-                if (fresh || resumed == 0) throw;
+                // What was there from an earlier attempt, or from a mirror, may be the wrong part.
+                var another = hosts.Demote(sources);
+                if ((fresh || resumed == 0) && !another) throw;
             }
             catch
             {
@@ -73,10 +75,11 @@ internal sealed partial class BlobFetcher(PullShared shared, RegistryRepository 
         }
     }
 
-    private async Task TransferAsync(string key, Descriptor blob, ContentIngest ingest, IReadOnlyDictionary<string, string> labels, CancellationToken cancellation)
+    private async Task TransferAsync(
+        string key, Descriptor blob, ContentIngest ingest, HashSet<RegistryRepository> sources, IReadOnlyDictionary<string, string> labels, CancellationToken cancellation)
     {
         progress.Advance(key, ingest.Offset);
-        using var transfer = new BlobTransfer(repository, blob, ingest, Time);
+        using var transfer = new BlobTransfer(hosts, sources, blob, ingest, Time);
         for (var failures = 0; !transfer.IsComplete;)
         {
             var before = transfer.Received;
@@ -86,12 +89,13 @@ internal sealed partial class BlobFetcher(PullShared shared, RegistryRepository 
             }
             catch (Exception e) when (IsBroken(e))
             {
+                hosts.Demote(sources);
                 failures = transfer.Received > before ? 1 : failures + 1;
                 LogBroken(shared.Logger, blob.Digest, transfer.Received, blob.Size, e.Message);
                 if (failures == MaxFailures)
                 {
                     await transfer.FlushAsync();
-                    throw e as PullException ?? new PullException(PullErrorKind.Unreachable, $"blob {repository.Endpoint} {blob.Digest}: {e.Message}", e);
+                    throw e as PullException ?? new PullException(PullErrorKind.Unreachable, $"blob {hosts.Origin} {blob.Digest}: {e.Message}", e);
                 }
                 await Task.Delay(RegistryTransport.Delay(failures, null), Time, cancellation);
             }

@@ -4,7 +4,12 @@ using Reconciler.Containerd.Registries;
 namespace Reconciler.Containerd.Images;
 
 /// <summary>Moves one blob from the registry into its ingest, gathered into messages of 1 MiB: small ones cost the daemon CPU.</summary>
-internal sealed class BlobTransfer(RegistryRepository repository, Descriptor blob, ContentIngest ingest, TimeProvider time) : IDisposable
+/// <param name="hosts">Where it is asked for.</param>
+/// <param name="sources">Gets the hosts that gave a part.</param>
+/// <param name="blob">What is moved.</param>
+/// <param name="ingest">Where it goes.</param>
+/// <param name="time">The clock.</param>
+internal sealed class BlobTransfer(RepositoryHosts hosts, HashSet<RegistryRepository> sources, Descriptor blob, ContentIngest ingest, TimeProvider time) : IDisposable
 {
     private const int MessageBytes = 1024 * 1024;
 
@@ -22,9 +27,10 @@ internal sealed class BlobTransfer(RegistryRepository repository, Descriptor blo
     /// <exception cref="IOException">The body broke off.</exception>
     public async Task RunAsync(Action<long> advanced, CancellationToken cancellation)
     {
-        var what = $"blob {repository.Endpoint} {blob.Digest}";
-        var (answer, from) = await repository.OpenBlobAsync(blob.Digest, Received, cancellation);
+        var (host, answer, from) = await hosts.OpenBlobAsync(blob.Digest, Received, cancellation);
         using var _ = answer;
+        sources.Add(host);
+        var what = $"blob {host.Endpoint} {blob.Digest}";
         if (answer.Content.Headers.ContentLength is { } length && from + length != blob.Size)
             throw new PullException(PullErrorKind.DigestMismatch, $"{what}: the registry's copy has {from + length} bytes, the manifest says {blob.Size}");
         await using var body = await answer.Content.ReadAsStreamAsync(cancellation);

@@ -1,6 +1,5 @@
 using Reconciler.Containerd.Api.Images;
 using Reconciler.Containerd.Images;
-using Reconciler.Containerd.Registries;
 
 namespace Reconciler.Containerd;
 
@@ -87,19 +86,18 @@ public sealed partial class ContainerdClient
         }
     }
 
-    /// <summary>Whether the registry of a reference answers at all; logins do not matter.</summary>
+    /// <summary>Whether the registry of a reference, or a mirror of it, answers at all; logins do not matter.</summary>
     /// <param name="reference">Any reference.</param>
     /// <param name="cancellation">Ends the call.</param>
     /// <exception cref="ArgumentException">The reference is malformed.</exception>
     public async Task<bool> IsRegistryReachableAsync(string reference, CancellationToken cancellation = default)
     {
         var pulls = Pulls();
-        var endpoint = RegistryEndpoint.For(ImageReference.Parse(reference), Options.Registry.PlainHttpHosts);
+        var parsed = ImageReference.Parse(reference);
         try
         {
-            using var answer = await pulls.Transport.SendAsync(
-                () => new HttpRequestMessage(HttpMethod.Get, new Uri(endpoint.Base, "v2/")), follow: false, $"registry {endpoint.Domain}", cancellation);
-            return true;
+            using var hosts = await pulls.HostsAsync(parsed, cancellation);
+            return await hosts.IsReachableAsync(cancellation);
         }
         catch (PullException)
         {

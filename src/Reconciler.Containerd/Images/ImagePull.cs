@@ -27,11 +27,11 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
     {
         try
         {
-            using var repository = shared.Repository(request.Reference);
+            using var hosts = await shared.HostsAsync(request.Reference, cancellation);
             cancellation.ThrowIfCancellationRequested();
             await using var lease = await PullLease.CreateAsync(Client, shared.Logger);
-            var fetcher = new BlobFetcher(shared, repository, lease, progress);
-            return await PullAsync(repository, fetcher, lease, cancellation);
+            var fetcher = new BlobFetcher(shared, hosts, lease, progress);
+            return await PullAsync(hosts, fetcher, lease, cancellation);
         }
         catch (FormatException e)
         {
@@ -43,10 +43,10 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
         }
     }
 
-    private async Task<Image> PullAsync(RegistryRepository repository, BlobFetcher fetcher, PullLease lease, CancellationToken cancellation)
+    private async Task<Image> PullAsync(RepositoryHosts hosts, BlobFetcher fetcher, PullLease lease, CancellationToken cancellation)
     {
-        var documents = new PullDocuments(shared, repository, fetcher, progress);
-        var target = await repository.ResolveAsync(request.Reference.Digest ?? request.Reference.Tag!, cancellation);
+        var documents = new PullDocuments(shared, hosts, fetcher, progress);
+        var target = await hosts.ResolveAsync(request.Reference.Digest ?? request.Reference.Tag!, cancellation);
         progress.Image("resolved");
         var manifest = await ManifestAsync(documents, target, 0, cancellation);
         var config = ImageConfig.Parse(await documents.BlobAsync("config", manifest.Config, MaxConfigBytes, cancellation));
@@ -93,7 +93,7 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var slots = new SemaphoreSlim(Client.Options.Registry.MaxParallelDownloads);
-        var origin = ContentLabels.Origin(fetcher.Endpoint);
+        var origin = ContentLabels.Origin(fetcher.Origin);
         foreach (var layer in manifest.Layers) progress.Set(layer.Ref("layer"), "waiting", layer.Size);
         ExceptionDispatchInfo? first = null;
         var fetches = manifest.Layers.DistinctBy(layer => layer.Digest).ToDictionary(layer => layer.Digest, layer => GuardAsync(() => FetchAsync(layer)), StringComparer.Ordinal);

@@ -3,7 +3,7 @@ using Reconciler.Containerd.Registries;
 namespace Reconciler.Containerd.Images;
 
 /// <summary>Manifests and configs of one pull: from the content store where they are there, else from the registry into it.</summary>
-internal sealed class PullDocuments(PullShared shared, RegistryRepository repository, BlobFetcher fetcher, PullProgress progress)
+internal sealed class PullDocuments(PullShared shared, RepositoryHosts hosts, BlobFetcher fetcher, PullProgress progress)
 {
     public async Task<ManifestDocument> ManifestAsync(Descriptor descriptor, CancellationToken cancellation)
     {
@@ -13,7 +13,7 @@ internal sealed class PullDocuments(PullShared shared, RegistryRepository reposi
         progress.Set(descriptor.Ref(kind), "waiting", descriptor.Size);
         var bytes = await shared.Client.ReadContentAsync(descriptor.Digest, cancellation) is { } present
             ? present
-            : (await repository.ManifestAsync(descriptor.Digest, cancellation)).Bytes;
+            : (await hosts.ManifestAsync(descriptor.Digest, cancellation)).Bytes;
         CheckSize(descriptor, bytes);
         var document = ManifestDocument.Parse(bytes, descriptor.MediaType);
         await PutAsync(kind, descriptor, bytes, ContentLabels.Children(document), cancellation);
@@ -24,7 +24,7 @@ internal sealed class PullDocuments(PullShared shared, RegistryRepository reposi
     {
         progress.Set(descriptor.Ref(kind), "waiting", descriptor.Size);
         if (descriptor.Size > limit) throw new FormatException($"{kind} {descriptor.Digest} is larger than {limit / 1024 / 1024} MiB");
-        var bytes = await shared.Client.ReadContentAsync(descriptor.Digest, cancellation) ?? await repository.SmallBlobAsync(descriptor.Digest, limit, cancellation);
+        var bytes = await shared.Client.ReadContentAsync(descriptor.Digest, cancellation) ?? await hosts.SmallBlobAsync(descriptor.Digest, limit, cancellation);
         CheckSize(descriptor, bytes);
         await PutAsync(kind, descriptor, bytes, [], cancellation);
         return bytes;
@@ -32,7 +32,7 @@ internal sealed class PullDocuments(PullShared shared, RegistryRepository reposi
 
     private async Task PutAsync(string kind, Descriptor descriptor, byte[] bytes, Dictionary<string, string> labels, CancellationToken cancellation)
     {
-        var origin = ContentLabels.Origin(repository.Endpoint);
+        var origin = ContentLabels.Origin(hosts.Origin);
         labels[origin.Key] = origin.Value;
         var existed = await fetcher.PutAsync(kind, descriptor, bytes, labels, cancellation);
         if (!existed) progress.Advance(descriptor.Ref(kind), bytes.Length);

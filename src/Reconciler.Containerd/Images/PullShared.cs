@@ -29,10 +29,15 @@ internal sealed class PullShared : IAsyncDisposable
     /// <summary>By chain id.</summary>
     public KeyedGate Chains { get; } = new();
 
-    public RegistryRepository Repository(ImageReference reference)
+    /// <summary>Where the repository is found now: what configures it is read anew.</summary>
+    /// <exception cref="PullException">The configuration is not right.</exception>
+    public async Task<RepositoryHosts> HostsAsync(ImageReference reference, CancellationToken cancellation)
     {
         var registry = Client.Options.Registry;
-        return new RegistryRepository(Transport, RegistryEndpoint.For(reference, registry.PlainHttpHosts), registry.DockerConfigPath, Client.Options.TimeProvider);
+        IReadOnlyList<RegistryHost> servers = [RegistryHost.Of(reference.Domain, registry.PlainHttpHosts)];
+        if (registry.HostsDirectory is { Length: > 0 } folder)
+            servers = await new HostsDirectory(folder, Client.Options.HostRoot).FindAsync(reference.Domain, servers[0], cancellation);
+        return new RepositoryHosts(servers, reference, Transport, registry.DockerConfigPath, Client.Options.TimeProvider, Logger);
     }
 
     public async ValueTask DisposeAsync()

@@ -79,7 +79,7 @@ internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint
     {
         if (_credentialsRead) return _credentials;
         var config = await DockerConfig.LoadAsync(DockerConfig.DefaultPath(dockerConfig), cancellation);
-        _credentials = await config.FindAsync(endpoint.Domain, endpoint.Repository, time, cancellation);
+        _credentials = await config.FindAsync(endpoint.Server.LoginDomain(endpoint.Domain), endpoint.Repository, time, cancellation);
         _credentialsRead = true;
         return _credentials;
     }
@@ -87,8 +87,8 @@ internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint
     private async Task<Grant> TokenAsync(AuthChallenge challenge, RegistryCredentials? credentials, CancellationToken cancellation)
     {
         if (!Uri.TryCreate(challenge["realm"], UriKind.Absolute, out var realm) || realm.Scheme is not ("http" or "https"))
-            throw new PullException(PullErrorKind.Invalid, $"{endpoint.Domain}: its token server \"{challenge["realm"]}\" is no http address");
-        if (credentials is not null && realm.Scheme == "http" && endpoint.Base.Scheme == "https")
+            throw new PullException(PullErrorKind.Invalid, $"{endpoint}: its token server \"{challenge["realm"]}\" is no http address");
+        if (credentials is not null && realm.Scheme == "http" && endpoint.Server.Root.Scheme == "https")
             throw Refused($"its token server {realm.GetLeftPart(UriPartial.Authority)} has no TLS; the login is not sent there");
         var service = challenge["service"] ?? "";
         var scope = Scope(challenge["scope"]);
@@ -114,7 +114,7 @@ internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint
     }
 
     private Task<HttpResponseMessage> AskAsync(Func<HttpRequestMessage> make, CancellationToken cancellation) =>
-        transport.SendAsync(make, follow: false, $"token for {endpoint}", cancellation);
+        transport.SendAsync(make, follow: false, RegistryTransport.MaxAttempts, $"token for {endpoint}", cancellation);
 
     private async Task<Grant> ReadAsync(HttpResponseMessage answer, DateTimeOffset asked, CancellationToken cancellation)
     {
@@ -173,7 +173,7 @@ internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint
         ? Refused($"its token server {realm.Host} refuses the login ({(int)answer.StatusCode})")
         : new PullException(PullErrorKind.Failed, $"token for {endpoint}: the token server {realm.Host} answers {(int)answer.StatusCode} {answer.ReasonPhrase}");
 
-    private PullException Refused(string why) => new(PullErrorKind.Unauthorized, $"{endpoint.Domain}: {why}");
+    private PullException Refused(string why) => new(PullErrorKind.Unauthorized, $"{endpoint}: {why}");
 
     private static string Text(JsonElement item, string name) =>
         item.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString()! : "";

@@ -19,6 +19,9 @@ internal sealed class RegistryRepository(RegistryTransport transport, RegistryEn
 
     public RegistryEndpoint Endpoint => endpoint;
 
+    /// <summary>No other host is asked after this one, so it is worth waiting for.</summary>
+    public bool IsLast { get; init; } = true;
+
     /// <summary>What a tag or digest names now: type, digest and size, by HEAD, or by GET where HEAD does not tell.</summary>
     /// <exception cref="PullException">Any failure.</exception>
     public async Task<Descriptor> ResolveAsync(string tagOrDigest, CancellationToken cancellation)
@@ -76,7 +79,23 @@ internal sealed class RegistryRepository(RegistryTransport transport, RegistryEn
         }
     }
 
+    /// <summary>Whether the host answers at all; logins do not matter.</summary>
+    public async Task<bool> IsReachableAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            using var answer = await transport.SendAsync(() => Request(HttpMethod.Get, endpoint.Server.Root, null, null), follow: false, Attempts, endpoint.ToString(), cancellation);
+            return true;
+        }
+        catch (PullException)
+        {
+            return false;
+        }
+    }
+
     public void Dispose() => _auth.Dispose();
+
+    private int Attempts => IsLast ? RegistryTransport.MaxAttempts : 1;
 
     internal static void Verify(ReadOnlySpan<byte> bytes, string digest, string what)
     {
@@ -88,7 +107,7 @@ internal sealed class RegistryRepository(RegistryTransport transport, RegistryEn
 
     private async Task<(byte[] Bytes, string MediaType)> BodyAsync(Uri uri, string what, int limit, CancellationToken cancellation)
     {
-        const int attempts = 3;
+        var attempts = Math.Min(Attempts, 3);
         for (var attempt = 1; ; attempt++)
         {
             using var answer = await SendAsync(HttpMethod.Get, uri, null, cancellation);
@@ -110,7 +129,7 @@ internal sealed class RegistryRepository(RegistryTransport transport, RegistryEn
         for (var login = 0; ; login++)
         {
             var header = await _auth.HeaderAsync(cancellation);
-            var answer = await transport.SendAsync(() => Request(method, uri, range, header), follow: true, endpoint.ToString(), cancellation);
+            var answer = await transport.SendAsync(() => Request(method, uri, range, header), follow: true, Attempts, endpoint.ToString(), cancellation);
             if (answer.StatusCode != HttpStatusCode.Unauthorized || login == MaxLogins) return answer;
             // The challenge of another host, after a redirect, is not for our login.
             if (answer.RequestMessage?.RequestUri is not { } asked || asked.Authority != uri.Authority) return answer;
@@ -128,12 +147,13 @@ internal sealed class RegistryRepository(RegistryTransport transport, RegistryEn
         }
     }
 
-    private static HttpRequestMessage Request(HttpMethod method, Uri uri, RangeHeaderValue? range, AuthenticationHeaderValue? authorization)
+    private HttpRequestMessage Request(HttpMethod method, Uri uri, RangeHeaderValue? range, AuthenticationHeaderValue? authorization)
     {
         var request = new HttpRequestMessage(method, uri);
-        request.Headers.TryAddWithoutValidation("User-Agent", "reconciler");
+        foreach (var (name, value) in endpoint.Server.Headers) request.Headers.TryAddWithoutValidation(name, value);
+        if (!request.Headers.NonValidated.Contains("User-Agent")) request.Headers.TryAddWithoutValidation("User-Agent", "reconciler");
         if (uri.AbsolutePath.Contains("/manifests/", StringComparison.Ordinal)) request.Headers.TryAddWithoutValidation("Accept", MediaTypes.Accepted);
-        request.Headers.Authorization = authorization;
+        if (authorization is not null) request.Headers.Authorization = authorization;
         request.Headers.Range = range;
         return request;
     }

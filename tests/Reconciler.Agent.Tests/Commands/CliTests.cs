@@ -28,7 +28,7 @@ public sealed class CliTests : IDisposable
     [InlineData("get containers", "--namespace <NS>", "json|yaml|wide|name", "READY means running, until there are probes", "Examples:")]
     [InlineData("get images", "-o wide", "Examples:")]
     [InlineData("logs", "--follow", "--previous", "--tail <N>", "Examples:")]
-    [InlineData("pull", "--plain-http <HOST[:PORT]>", "--docker-config <FILE>", "Examples:")]
+    [InlineData("pull", "--plain-http <HOST[:PORT]>", "--docker-config <FILE>", "--registry-hosts-dir <DIR>", "Examples:")]
     [InlineData("validate", "--cluster", "Examples:")]
     [InlineData("version", "Examples:")]
     public async Task Help_goes_to_standard_output_with_flags_and_examples(string command, params string[] texts)

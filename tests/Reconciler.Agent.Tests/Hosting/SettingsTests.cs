@@ -57,6 +57,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal("/var/lib/reconciler", options.StateDir);
         Assert.Equal("/var/log/reconciler", options.LogDir);
         Assert.Equal("/", options.HostRoot);
+        Assert.Equal("/etc/containerd/certs.d", options.RegistryHostsDir);
         Assert.Equal(0.05, options.LogReserve);
         Assert.Equal(10 << 20, options.LogMaxBytes);
         Assert.Equal(TimeSpan.FromSeconds(60), options.ResyncInterval);
@@ -122,6 +123,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("resync-interval", "25h", "24h")]
     [InlineData("log-level", "verbose", "debug")]
     [InlineData("docker-config", "", "a path")]
+    [InlineData("registry-hosts-dir", "certs.d", "absolute path")]
     public void A_bad_value_is_named_with_its_place_and_what_is_right(string name, string value, string right)
     {
         var setting = Settings.Agent.Single(s => s.Name == name);
@@ -177,6 +179,7 @@ public sealed class SettingsTests : IDisposable
         ("node-labels", ["a=1", "example.org/b="], o => Assert.Equal("a=1 example.org/b=", string.Join(' ', o.NodeLabels.Select(l => $"{l.Key}={l.Value}")))),
         ("plain-http", ["localhost:5000", "[::1]:5000"], o => Assert.Equal(["localhost:5000", "[::1]:5000"], o.PlainHttp)),
         ("docker-config", ["/root/config.json"], o => Assert.Equal("/root/config.json", o.DockerConfig)),
+        ("registry-hosts-dir", ["/etc/certs.d/"], o => Assert.Equal("/etc/certs.d", o.RegistryHostsDir)),
         ("log-max-size", ["1.5Mi"], o => Assert.Equal(1572864, o.LogMaxBytes)),
         ("log-reserve", ["12%"], o => Assert.Equal(0.12, o.LogReserve)),
         ("resync-interval", ["1m30s"], o => Assert.Equal(TimeSpan.FromSeconds(90), o.ResyncInterval)),

@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Net;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Text;
 using Reconciler.Testing.Images;
 
@@ -46,8 +48,12 @@ internal sealed class FakeRegistry : IAsyncDisposable
     private readonly ConcurrentBag<Task> _connections = [];
     private readonly Task _accepting;
 
-    public FakeRegistry()
+    private readonly SslServerAuthenticationOptions? _tls;
+
+    /// <param name="tls">Null = plain http.</param>
+    public FakeRegistry(SslServerAuthenticationOptions? tls = null)
     {
+        _tls = tls;
         _listener.Start();
         Host = $"127.0.0.1:{((IPEndPoint)_listener.LocalEndpoint).Port}";
         _accepting = AcceptAsync();
@@ -116,19 +122,21 @@ internal sealed class FakeRegistry : IAsyncDisposable
         try
         {
             using var closing = socket;
-            await using var stream = new NetworkStream(socket);
+            await using Stream stream = _tls is null ? new NetworkStream(socket) : new SslStream(new NetworkStream(socket));
+            if (stream is SslStream secure) await secure.AuthenticateAsServerAsync(_tls!, _stop.Token);
             if (await ReadAsync(stream) is not { } request) return;
             _requests.Enqueue(request);
             await AnswerAsync(stream, request, Intercept(request) ?? Serve(request));
+            if (stream is SslStream ended) await ended.ShutdownAsync();
             socket.Shutdown(SocketShutdown.Send);
         }
-        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
+        catch (Exception e) when (e is IOException or SocketException or OperationCanceledException or AuthenticationException)
         {
             // the client went away, or the test is over
         }
     }
 
-    private async Task AnswerAsync(NetworkStream stream, FakeRequest request, FakeAnswer answer)
+    private async Task AnswerAsync(Stream stream, FakeRequest request, FakeAnswer answer)
     {
         var head = new StringBuilder($"HTTP/1.1 {answer.Status} Answer\r\nConnection: close\r\n");
         foreach (var (name, value) in answer.Headers) head.Append(CultureInfo.InvariantCulture, $"{name}: {value}\r\n");
@@ -141,7 +149,7 @@ internal sealed class FakeRegistry : IAsyncDisposable
         await stream.WriteAsync(answer.Body.AsMemory(answer.CutAfter ?? answer.Body.Length), _stop.Token);
     }
 
-    private async Task<FakeRequest?> ReadAsync(NetworkStream stream)
+    private async Task<FakeRequest?> ReadAsync(Stream stream)
     {
         var bytes = new List<byte>();
         var one = new byte[1];

@@ -106,7 +106,7 @@ public sealed partial class RegistryRepositoryTests : IAsyncDisposable
     public async Task No_registry_there_is_unreachable()
     {
         using var dead = new DeadPort();
-        var endpoint = new RegistryEndpoint("gone", new Uri($"http://{dead.Host}/"), "a/b");
+        var endpoint = new RegistryEndpoint("gone", new RegistryHost(new Uri($"http://{dead.Host}/v2/")), "a/b");
         using var repository = new RegistryRepository(_transport, endpoint, null, TimeProvider.System);
 
         await ThrowsAsync(PullErrorKind.Unreachable, () => repository.ResolveAsync("1", Stop));
@@ -115,7 +115,7 @@ public sealed partial class RegistryRepositoryTests : IAsyncDisposable
     [Fact]
     public async Task Http_where_tls_is_expected_says_what_to_do()
     {
-        var endpoint = new RegistryEndpoint(_registry.Host, new Uri($"https://{_registry.Host}/"), "a/b");
+        var endpoint = new RegistryEndpoint(_registry.Host, new RegistryHost(new Uri($"https://{_registry.Host}/v2/")), "a/b");
         using var repository = new RegistryRepository(_transport, endpoint, null, TimeProvider.System);
 
         var error = await ThrowsAsync(PullErrorKind.Unreachable, () => repository.ResolveAsync("1", Stop));
@@ -212,7 +212,7 @@ public sealed partial class RegistryRepositoryTests : IAsyncDisposable
     }
 
     private RegistryRepository Repository(string? config = null) => new(
-        _transport, new RegistryEndpoint(_registry.Host, new Uri($"http://{_registry.Host}/"), "a/b"), config ?? _folder["none.json"], TimeProvider.System);
+        _transport, new RegistryEndpoint(_registry.Host, new RegistryHost(new Uri($"http://{_registry.Host}/v2/")), "a/b"), config ?? _folder["none.json"], TimeProvider.System);
 
     private string Config(string login) => Write($$"""{"auths":{"{{_registry.Host}}":{"auth":"{{Base64(login)}}"} } }""");
 

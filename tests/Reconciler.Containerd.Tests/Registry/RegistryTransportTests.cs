@@ -98,7 +98,7 @@ public sealed class RegistryTransportTests : IAsyncDisposable
     }
 
     private Task<HttpResponseMessage> SendAsync(CancellationToken cancellation) => _transport.SendAsync(
-        () => new HttpRequestMessage(HttpMethod.Get, new Uri($"http://{_registry.Host}/")), follow: false, "test", cancellation);
+        () => new HttpRequestMessage(HttpMethod.Get, new Uri($"http://{_registry.Host}/")), follow: false, RegistryTransport.MaxAttempts, "test", cancellation);
 
     private static FakeAnswer Refusal(int status, string? after) => after is null ? new FakeAnswer(status) : new FakeAnswer(status).With("Retry-After", after);
 
