@@ -59,6 +59,7 @@ public sealed record ContainerdClientOptions
         RequirePath(FifoDirectory, nameof(FifoDirectory));
         RequirePath(HostRoot, nameof(HostRoot));
         ArgumentNullException.ThrowIfNull(Registry);
+        if (Registry.HostsDirectory is { Length: > 0 } hosts) RequirePath(hosts, nameof(Registry.HostsDirectory));
         ArgumentNullException.ThrowIfNull(TimeProvider);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(ConnectTimeout, TimeSpan.Zero);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(CallTimeout, TimeSpan.Zero);

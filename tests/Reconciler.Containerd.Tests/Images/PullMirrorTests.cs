@@ -85,6 +85,10 @@ public sealed class PullMirrorTests(SharedDaemon shared) : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_folder_that_is_no_absolute_path_is_refused_before_any_call() =>
+        await Assert.ThrowsAsync<ArgumentException>(() => ContainerdClient.ConnectAsync(new ContainerdClientOptions { Registry = new RegistryOptions { HostsDirectory = "certs.d" } }, Stop));
+
+    [Fact]
     public async Task A_registry_counts_as_reachable_when_its_mirror_is()
     {
         using var dead = new DeadPort();
