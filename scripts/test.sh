@@ -104,7 +104,7 @@ for project in "${projects[@]}"; do
   case "$project" in
     Containerd)
       for series in 1.7 2; do
-        again "$series" Containerd --filter-not-namespace Reconciler.Containerd.Tests.Registry --filter-not-trait containerd=none
+        again "$series" Containerd --filter-not-namespace Reconciler.Containerd.Tests.Registries --filter-not-trait containerd=none
       done
       ;;
     EndToEnd) again 2 EndToEnd --filter-trait containerd=every ;;

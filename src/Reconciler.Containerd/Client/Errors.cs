@@ -54,6 +54,7 @@ internal static class Errors
         var detail = error.Status.Detail;
         // 1.6 and 1.7 repeat the status at the end of the text.
         if (error.StatusCode == StatusCode.Unknown && detail.EndsWith(": unknown", StringComparison.Ordinal)) detail = detail[..^": unknown".Length];
+        if (error.StatusCode == StatusCode.Unimplemented) return $"this containerd does not offer it, by its version or its disabled plugins: {detail}";
         return detail.Length > 0 ? detail : error.StatusCode.ToString();
     }
 

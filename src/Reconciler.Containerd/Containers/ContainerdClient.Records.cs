@@ -73,9 +73,21 @@ public sealed partial class ContainerdClient
 
     /// <summary>All snapshots of <see cref="ContainerdClientOptions.Snapshotter"/> in the namespace (Snapshots.List).</summary>
     /// <exception cref="ContainerdException">The call failed.</exception>
-    public async Task<IReadOnlyList<SnapshotInfo>> ListSnapshotsAsync(CancellationToken cancellation = default)
+    public Task<IReadOnlyList<SnapshotInfo>> ListSnapshotsAsync(CancellationToken cancellation = default) => ListSnapshotsAsync(null, cancellation);
+
+    /// <summary>Snapshots of <see cref="ContainerdClientOptions.Snapshotter"/> in the namespace (Snapshots.List).</summary>
+    /// <param name="filters">
+    /// containerd's filters: alternatives, each with comma-separated conditions on <c>name</c>, <c>parent</c>, <c>kind</c> or a label, as
+    /// <c>kind==active,labels."a.b/c"==v</c>; null or none = all.
+    /// </param>
+    /// <param name="cancellation">Ends the call.</param>
+    /// <exception cref="ArgumentException">A filter is malformed.</exception>
+    /// <exception cref="ContainerdException">The call failed.</exception>
+    public async Task<IReadOnlyList<SnapshotInfo>> ListSnapshotsAsync(IReadOnlyList<string>? filters, CancellationToken cancellation = default)
     {
+        Filters.Require(filters);
         var request = new ListSnapshotsRequest { Snapshotter = Options.Snapshotter };
+        request.Filters.AddRange(filters ?? []);
         var found = new List<SnapshotInfo>();
         await StreamAsync(
             options => Services.Snapshots.List(request, options), "list snapshots", batch => found.AddRange(batch.Info.Select(Read)), cancellation);

@@ -10,7 +10,7 @@ internal static partial class PublicCalls
 
     private static readonly string TooLong = new('a', 77);
 
-    public static IReadOnlyList<PublicCall> All { get; } = [.. Daemon(), .. Containers(), .. Tasks(), .. Processes(), .. Images()];
+    public static IReadOnlyList<PublicCall> All { get; } = [.. Daemon(), .. Namespaces(), .. Containers(), .. Tasks(), .. Processes(), .. Images()];
 
     public static PublicCall Of(string method) => All.Single(call => call.Method == method);
 
@@ -20,6 +20,25 @@ internal static partial class PublicCalls
         new("VersionAsync()", (client, _, stop) => client.VersionAsync(stop)),
         new("ServerAsync()", (client, _, stop) => client.ServerAsync(stop)),
         new("EventsAsync(filters)", FirstEventAsync, [.. BadFilters((client, filters) => FirstAsync(client.EventsAsync(filters)))]),
+    ];
+
+    private static IEnumerable<PublicCall> Namespaces() =>
+    [
+        new("ListNamespacesAsync()", (client, _, stop) => client.ListNamespacesAsync(stop)),
+        new("CreateNamespaceAsync(name, labels)", (client, scene, stop) => client.CreateNamespaceAsync(scene.Id, Label, stop),
+            [.. BadIds((client, name) => client.CreateNamespaceAsync(name)), .. BadLabels((client, labels) => client.CreateNamespaceAsync("x", labels), optional: true)])
+        {
+            Proof = async (client, scene) => Assert.Contains(await client.ListNamespacesAsync(), found => found.Name == scene.Id),
+        },
+        new("UpdateNamespaceLabelsAsync(name, labels)", (client, scene, stop) => client.UpdateNamespaceLabelsAsync(client.Options.Namespace, Label, stop),
+            [.. BadIds((client, name) => client.UpdateNamespaceLabelsAsync(name, Label)), .. BadLabels((client, labels) => client.UpdateNamespaceLabelsAsync("x", labels))])
+        {
+            Proof = async (client, scene) => Assert.Contains(await client.ListNamespacesAsync(), found => found.Labels.ContainsKey("example.test/x")),
+        },
+        new("RemoveNamespaceAsync(name)", (client, scene, stop) => client.RemoveNamespaceAsync(scene.Id, stop), [.. BadIds((client, name) => client.RemoveNamespaceAsync(name))])
+        {
+            Proof = async (client, scene) => Assert.DoesNotContain(await client.ListNamespacesAsync(), found => found.Name == scene.Id),
+        },
     ];
 
     private static IEnumerable<PublicCall> Containers() =>
@@ -56,6 +75,7 @@ internal static partial class PublicCalls
             Proof = GoneAsync,
         },
         new("ListSnapshotsAsync()", (client, _, stop) => client.ListSnapshotsAsync(stop)),
+        new("ListSnapshotsAsync(filters)", (client, _, stop) => client.ListSnapshotsAsync(null, stop), [.. BadFilters((client, filters) => client.ListSnapshotsAsync(filters))]),
         new("RemoveSnapshotAsync(key)", (client, scene, stop) => client.RemoveSnapshotAsync(scene.Name, stop),
             (Empty, client => client.RemoveSnapshotAsync("")), ("null", client => client.RemoveSnapshotAsync(null!)))
         {

@@ -5,10 +5,23 @@ namespace Reconciler.Testing.Containerd;
 /// <summary>A private containerd: own root, state, socket and namespace. It leaves nothing behind.</summary>
 public sealed class ContainerdDaemon : IAsyncDisposable
 {
+    private static readonly string[] UnusedPlugins =
+    [
+        "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.podsandbox.controller.v1.podsandbox",
+        "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs",
+        "io.containerd.snapshotter.v1.devmapper",
+    ];
+
     private readonly TempFolder _folder = new();
     private Process? _process;
 
-    private ContainerdDaemon() => Namespace = "t" + Names.Unique();
+    private readonly string _disabledPlugins;
+
+    private ContainerdDaemon(IEnumerable<string> withoutPlugins)
+    {
+        Namespace = "t" + Names.Unique();
+        _disabledPlugins = string.Join(", ", UnusedPlugins.Concat(withoutPlugins).Select(plugin => $"\"{plugin}\""));
+    }
 
     /// <summary>Folder with the containerd, ctr and shim under test: the machine's own unless the environment names another version's.</summary>
     public static string Bin { get; } = Environment.GetEnvironmentVariable("RECONCILER_TEST_CONTAINERD") is { Length: > 0 } bin ? bin : "/usr/bin";
@@ -26,9 +39,10 @@ public sealed class ContainerdDaemon : IAsyncDisposable
 
     public string Log => File.Exists(_folder["log"]) ? File.ReadAllText(_folder["log"]) : "";
 
-    public static async Task<ContainerdDaemon> StartAsync()
+    /// <param name="withoutPlugins">Ids of plugins that it shall not have.</param>
+    public static async Task<ContainerdDaemon> StartAsync(params string[] withoutPlugins)
     {
-        var daemon = new ContainerdDaemon();
+        var daemon = new ContainerdDaemon(withoutPlugins);
         await daemon.StartAgainAsync();
         return daemon;
     }
@@ -40,7 +54,7 @@ public sealed class ContainerdDaemon : IAsyncDisposable
             version = 2
             root = "{Root}"
             state = "{_folder["state"]}"
-            disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime", "io.containerd.podsandbox.controller.v1.podsandbox", "io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper"]
+            disabled_plugins = [{_disabledPlugins}]
             [grpc]
               address = "{Address}"
             [plugins."io.containerd.internal.v1.opt"]
