@@ -8,6 +8,13 @@ internal static class DnsName
     private static readonly SearchValues<char> Characters = SearchValues.Create("abcdefghijklmnopqrstuvwxyz0123456789-");
 
     public const string LabelRule = "at most 63 of a-z, 0-9 and -, beginning and ending with a letter or digit";
+    public const string LabelValueRule = "at most 63 letters, digits, -, _ and ., beginning and ending with a letter or digit";
+
+    /// <summary>A DNS subdomain, a slash and a name.</summary>
+    public const int MaxLabelKey = 317;
+
+    public const int MaxLabels = 100;
+
     public const string SubdomainRule = "at most 253 of a-z, 0-9, - and ., each part beginning and ending with a letter or digit";
 
     public static bool IsLabel(string name) =>

@@ -44,9 +44,9 @@ internal sealed class DocumentReader(ManifestOptions options, ProblemList proble
         return (ns, name ?? "", uid);
     }
 
-    private static void CheckLabels(FieldReader fields)
+    private static void CheckLabels(FieldReader fields, int? max = null)
     {
-        foreach (var (key, value) in fields.TextMap("labels"))
+        foreach (var (key, value) in fields.TextMap("labels", max))
             if (!DnsName.IsLabelKey(key) || !DnsName.IsLabelValue(value))
                 fields.Problem("labels", $"{FieldReader.Shown(key)}: {FieldReader.Shown(value)} is no label", "prefix/name: value, at most 63 letters, digits, -, _ and . each");
     }
@@ -54,10 +54,13 @@ internal sealed class DocumentReader(ManifestOptions options, ProblemList proble
     private NodeWorkloadSet ReadSet(FieldReader spec, string ns, string name, string uid)
     {
         var selector = LabelSelector.Read(spec.Mapping("nodeSelector"));
-        var names = spec.Texts("nodeNames", 5000);
+        var names = spec.Texts("nodeNames", 5000, 253);
+        var seen = new HashSet<string>(StringComparer.Ordinal);
         for (var i = 0; i < names.Count; i++)
-            if (!DnsName.IsSubdomain(names[i]))
-                spec.Problem($"nodeNames[{i}]", $"\"{FieldReader.Shown(names[i])}\" is no node's name", DnsName.SubdomainRule);
+        {
+            if (!DnsName.IsSubdomain(names[i])) spec.Problem($"nodeNames[{i}]", $"\"{FieldReader.Shown(names[i])}\" is no node's name", DnsName.SubdomainRule);
+            if (!seen.Add(names[i])) spec.Problem($"nodeNames[{i}]", $"\"{FieldReader.Shown(names[i])}\" is there twice", "keep one");
+        }
         ReadRollout(spec);
         var template = spec.RequiredMapping("template");
         spec.Close(field => field is "containers" or "images" or "volumes" ? "a set has them in template.spec" : field == "selector" ? "a set needs none; nodes are chosen by nodeSelector" : null);
@@ -66,8 +69,8 @@ internal sealed class DocumentReader(ManifestOptions options, ProblemList proble
         {
             if (template.Mapping("metadata") is { } metadata)
             {
-                CheckLabels(metadata);
-                metadata.TextMap("annotations");
+                CheckLabels(metadata, DnsName.MaxLabels);
+                metadata.TextMap("annotations", DnsName.MaxLabels);
                 metadata.Close(field => field is "name" or "namespace" ? "the workload has the set's name and namespace" : null);
             }
             var inner = template.RequiredMapping("spec");
@@ -80,22 +83,26 @@ internal sealed class DocumentReader(ManifestOptions options, ProblemList proble
     /// <summary>A cluster's controller acts on these; here they are only checked.</summary>
     private static void ReadRollout(FieldReader spec)
     {
-        spec.Integer("minReadySeconds", 0, int.MaxValue);
-        spec.Integer("progressDeadlineSeconds", 1, int.MaxValue);
-        foreach (var toleration in spec.Mappings("tolerations", 100))
-        {
-            var verb = toleration.Choice("operator", "Equal", "Exists");
-            toleration.Text("key");
-            if (toleration.Text("value") is { Length: > 0 } && verb == "Exists") toleration.Problem("value", "has no meaning with Exists", "remove it");
-            toleration.Choice("effect", "", "NoSchedule", "PreferNoSchedule", "NoExecute");
-            toleration.Integer("tolerationSeconds", 0, int.MaxValue);
-            toleration.Close();
-        }
+        spec.Integer("minReadySeconds", 0, int.MaxValue, 0);
+        spec.Integer("progressDeadlineSeconds", 1, int.MaxValue, 600);
+        foreach (var toleration in spec.Mappings("tolerations", 100)) ReadToleration(toleration);
         if (spec.Mapping("updateStrategy") is not { } strategy) return;
-        strategy.Choice("type", "RollingUpdate", "OnDelete");
-        if (strategy.Take("maxUnavailable") is { } max && !IsCountOrPercent(max))
+        strategy.ChoiceOrFirst("type", "RollingUpdate", "OnDelete");
+        if (strategy.IntegerOrText("maxUnavailable", "1") is { } max && !IsCountOrPercent(max))
             strategy.Problem("maxUnavailable", $"must be a count above 0 or a percentage, not {FieldReader.Shown(max is ScalarNode text ? text.Text : max.Described)}", "for example 1 or 25%");
         strategy.Close(field => field == "rollingUpdate" ? "maxUnavailable belongs to updateStrategy itself" : null);
+    }
+
+    private static void ReadToleration(FieldReader fields)
+    {
+        var verb = fields.Choice("operator", "Equal", "Exists");
+        if (fields.Text("key", DnsName.MaxLabelKey) is { Length: > 0 } key && !DnsName.IsLabelKey(key)) fields.Problem("key", $"\"{FieldReader.Shown(key)}\" is no label key", "an optional DNS prefix and a slash, then at most 63 letters, digits, -, _ and .");
+        var value = fields.Text("value", 63);
+        if (value is not null && !DnsName.IsLabelValue(value)) fields.Problem("value", $"\"{FieldReader.Shown(value)}\" is no label value", DnsName.LabelValueRule);
+        if (value is { Length: > 0 } && verb == "Exists") fields.Problem("value", "has no meaning with Exists", "remove it");
+        fields.Choice("effect", "", "NoSchedule", "PreferNoSchedule", "NoExecute");
+        fields.Integer("tolerationSeconds", 0, int.MaxValue);
+        fields.Close();
     }
 
     private static bool IsCountOrPercent(ManifestNode node) => node is ScalarNode scalar && scalar.Kind switch

@@ -51,27 +51,39 @@ internal sealed class FieldReader
         foreach (var name in names) _known.Add(name);
     }
 
-    public string? Text(string name) => Take(name) is { } node ? TextOf(node, PathOf(name), _problems) : null;
-
-    /// <summary>A string that no message repeats.</summary>
-    public string? SecretText(string name) => Take(name) is { } node ? TextOf(node, PathOf(name), _problems, secret: true) : null;
+    /// <param name="name">The field.</param>
+    /// <param name="max">Most characters.</param>
+    /// <param name="secret">No message may repeat it.</param>
+    public string? Text(string name, int? max = null, bool secret = false)
+    {
+        Know(name, "string", known => known with { Max = max });
+        return Take(name) is { } node ? TextOf(node, PathOf(name), _problems, max, secret) : null;
+    }
 
     /// <summary>A string that must be there and not empty; null after a problem was reported.</summary>
-    public string? RequiredText(string name)
+    public string? RequiredText(string name, int? max = null)
     {
+        Know(name, "string", known => known with { Required = true, Max = max });
         if (Take(name) is not { } node)
         {
             _problems.Add(LineOf(name), PathOf(name), "is required", "add it");
             return null;
         }
-        if (TextOf(node, PathOf(name), _problems) is not { } text) return null;
+        if (TextOf(node, PathOf(name), _problems, max) is not { } text) return null;
         if (text.Length > 0) return text;
         Problem(name, "must not be empty", "give a value");
         return null;
     }
 
+    public bool Boolean(string name, bool fallback)
+    {
+        Know(name, "boolean", known => known with { Default = fallback ? "true" : "false" });
+        return Boolean(name) ?? fallback;
+    }
+
     public bool? Boolean(string name)
     {
+        Know(name, "boolean");
         switch (Take(name))
         {
             case null:
@@ -84,8 +96,15 @@ internal sealed class FieldReader
         }
     }
 
+    public long Integer(string name, long min, long max, long fallback)
+    {
+        Know(name, "integer", known => known with { Default = fallback.ToString(CultureInfo.InvariantCulture) });
+        return Integer(name, min, max) ?? fallback;
+    }
+
     public long? Integer(string name, long min, long max)
     {
+        Know(name, "integer", known => known with { Range = (min, max) });
         switch (Take(name))
         {
             case null:
@@ -105,6 +124,8 @@ internal sealed class FieldReader
     /// <summary>One of a few words; null where absent or after a problem.</summary>
     public string? Choice(string name, params ReadOnlySpan<string> words)
     {
+        var all = words.ToArray();
+        Know(name, "string", known => known with { Words = all });
         if (Text(name) is not { } text) return null;
         foreach (var word in words)
             if (word == text)
@@ -113,10 +134,31 @@ internal sealed class FieldReader
         return null;
     }
 
-    public FieldReader? Mapping(string name) => Take(name) is { } node ? MappingOf(node, PathOf(name)) : null;
+    /// <summary>One of a few words, the first one where absent.</summary>
+    public string? ChoiceOrFirst(string name, params ReadOnlySpan<string> words)
+    {
+        var first = words[0];
+        Know(name, "string", known => known with { Default = $"\"{first}\"" });
+        var word = Choice(name, words);
+        return Has(name) ? word : first;
+    }
+
+    /// <summary>The node of a field that is written as a number or as a string.</summary>
+    public ManifestNode? IntegerOrText(string name, string? fallback = null)
+    {
+        Know(name, "int-or-string", known => known with { Default = fallback });
+        return Take(name);
+    }
+
+    public FieldReader? Mapping(string name)
+    {
+        Know(name, "object");
+        return Take(name) is { } node ? MappingOf(node, PathOf(name)) : null;
+    }
 
     public FieldReader? RequiredMapping(string name)
     {
+        Know(name, "object", known => known with { Required = true });
         if (Has(name)) return Mapping(name);
         _known.Add(name);
         _problems.Add(LineOf(name), PathOf(name), "is required", "add it");
@@ -126,6 +168,7 @@ internal sealed class FieldReader
     /// <summary>The mappings of a list; items of another type are reported and left out.</summary>
     public List<FieldReader> Mappings(string name, int max)
     {
+        Know(name, "list of object", known => known with { Max = max });
         var result = new List<FieldReader>();
         var index = 0;
         foreach (var item in Items(name, max))
@@ -134,19 +177,27 @@ internal sealed class FieldReader
         return result;
     }
 
-    public List<string> Texts(string name, int max)
+    /// <param name="name">The field.</param>
+    /// <param name="max">Most entries.</param>
+    /// <param name="length">Most characters of an entry.</param>
+    public List<string> Texts(string name, int max, int? length = null)
     {
+        Know(name, "list of string", known => known with { Max = max });
+        Know(name + "[0]", "string", known => known with { Max = length });
         var result = new List<string>();
         var index = 0;
         foreach (var item in Items(name, max))
-            if (TextOf(item, $"{PathOf(name)}[{index++}]", _problems) is { } text)
+            if (TextOf(item, $"{PathOf(name)}[{index++}]", _problems, length) is { } text)
                 result.Add(text);
         return result;
     }
 
     /// <summary>A mapping of free keys to strings, as labels are.</summary>
-    public Dictionary<string, string> TextMap(string name)
+    /// <param name="name">The field.</param>
+    /// <param name="max">Most entries.</param>
+    public Dictionary<string, string> TextMap(string name, int? max = null)
     {
+        Know(name, "map of string", known => known with { Max = max });
         var result = new Dictionary<string, string>(StringComparer.Ordinal);
         if (Take(name) is not { } node) return result;
         if (node is not MappingNode mapping)
@@ -155,6 +206,7 @@ internal sealed class FieldReader
             return result;
         }
         ReportRepeated(mapping, PathOf(name), _problems);
+        if (mapping.Entries.Count > max) Problem(name, $"has {mapping.Entries.Count} entries", $"at most {max}");
         foreach (var (key, value) in mapping.Entries)
             if (TextOf(value, Join(PathOf(name), key.Text), _problems) is { } text)
                 result.TryAdd(key.Text, text);
@@ -174,12 +226,13 @@ internal sealed class FieldReader
         }
     }
 
-    internal static string? TextOf(ManifestNode node, string path, ProblemList problems, bool secret = false)
+    private static string? TextOf(ManifestNode node, string path, ProblemList problems, int? max = null, bool secret = false)
     {
         if (node is ScalarNode { Kind: ScalarKind.Text } scalar)
         {
-            if (!scalar.Text.Contains('\0')) return scalar.Text;
-            problems.Add(node.Line, path, "must not contain a zero byte", "remove it");
+            if (scalar.Text.Contains('\0')) problems.Add(node.Line, path, "must not contain a zero byte", "remove it");
+            else if (scalar.Text.Length > max) problems.Add(node.Line, path, $"has {scalar.Text.Length} characters", $"at most {max}");
+            else return scalar.Text;
             return null;
         }
         var remedy = node is not ScalarNode { Kind: not ScalarKind.Null } plain ? "write a string" : secret ? "quote it" : $"quote it: \"{Shown(plain.Text)}\"";
@@ -211,6 +264,14 @@ internal sealed class FieldReader
         if (node is MappingNode mapping) return new FieldReader(mapping, path, _problems);
         WrongType(node, path, "a mapping", "write key: value lines");
         return null;
+    }
+
+    private void Know(string name, string type, Func<KnownField, KnownField>? more = null)
+    {
+        if (_problems.Known is not { } all) return;
+        var path = PathOf(name);
+        var known = all.GetValueOrDefault(path) ?? new KnownField(path, type);
+        all[path] = more?.Invoke(known) ?? known;
     }
 
     private void WrongType(ManifestNode node, string path, string expected, string remedy) =>

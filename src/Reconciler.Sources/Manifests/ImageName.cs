@@ -67,7 +67,7 @@ internal static class ImageName
             part.Length > 0 && char.IsAsciiLetterOrDigit(part[0]) && char.IsAsciiLetterOrDigit(part[^1]) && part.All(c => char.IsAsciiLetterOrDigit(c) || c == '-'));
     }
 
-    private static bool IsPort(string port) => port.Length is > 0 and <= 5 && port.All(char.IsAsciiDigit) && int.Parse(port, CultureInfo.InvariantCulture) is > 0 and <= 65535;
+    private static bool IsPort(string port) => port.Length is > 0 and <= 5 && port[0] != '0' && port.All(char.IsAsciiDigit) && int.Parse(port, CultureInfo.InvariantCulture) is > 0 and <= 65535;
 
     /// <summary>Runs of a-z and 0-9 joined by <c>.</c>, <c>_</c>, <c>__</c> or any number of <c>-</c>.</summary>
     private static bool IsComponent(string part)

@@ -25,7 +25,7 @@ internal sealed record LabelSelector(ImmutableArray<LabelRequirement> Requiremen
     {
         if (fields is null) return Everything;
         var requirements = ImmutableArray.CreateBuilder<LabelRequirement>();
-        var labels = fields.Mapping("matchLabels") is null ? [] : fields.TextMap("matchLabels");
+        var labels = fields.TextMap("matchLabels", DnsName.MaxLabels);
         foreach (var (key, value) in labels)
         {
             if (!DnsName.IsLabelKey(key) || !DnsName.IsLabelValue(value)) fields.Problem("matchLabels", $"{FieldReader.Shown(key)}: {FieldReader.Shown(value)} is no label", "prefix/name: value, at most 63 letters, digits, -, _ and . each");
@@ -33,9 +33,12 @@ internal sealed record LabelSelector(ImmutableArray<LabelRequirement> Requiremen
         }
         foreach (var expression in fields.Mappings("matchExpressions", 100))
         {
-            var key = expression.RequiredText("key");
+            var key = expression.RequiredText("key", DnsName.MaxLabelKey);
             var verb = expression.RequiredText("operator") is null ? null : expression.Choice("operator", "In", "NotIn", "Exists", "DoesNotExist");
-            var values = expression.Texts("values", 1000);
+            var values = expression.Texts("values", 1000, 63);
+            for (var i = 0; i < values.Count; i++)
+                if (!DnsName.IsLabelValue(values[i]))
+                    expression.Problem($"values[{i}]", $"\"{FieldReader.Shown(values[i])}\" is no label value", DnsName.LabelValueRule);
             if (verb is "In" or "NotIn" && values.Count == 0) expression.Problem("values", $"is required with {verb}", "list at least one value");
             if (verb is "Exists" or "DoesNotExist" && values.Count > 0) expression.Problem("values", $"has no meaning with {verb}", "remove it");
             if (key is not null && !DnsName.IsLabelKey(key)) expression.Problem("key", "is no label key", "an optional DNS prefix and a slash, then at most 63 letters, digits, -, _ and .");

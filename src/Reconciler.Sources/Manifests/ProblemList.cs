@@ -13,6 +13,9 @@ internal sealed class ProblemList(string file)
 
     public string File => file;
 
+    /// <summary>Collects by path what the readers ask of a document; null = nobody wants to know.</summary>
+    public Dictionary<string, KnownField>? Known { get; init; }
+
     /// <summary>The document is refused.</summary>
     public bool Refused { get; private set; }
 

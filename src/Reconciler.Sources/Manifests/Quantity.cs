@@ -48,7 +48,7 @@ internal static class Quantity
         "Pi" => (1L << 50, 1),
         "Ei" => (1L << 60, 1),
         ['e' or 'E', .. { Length: > 0 and <= 3 } exponent]
-            when int.TryParse(exponent, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var power) && power is >= -18 and <= 18 =>
+            when (exponent.Length < 3 || !char.IsAsciiDigit(exponent[0])) && int.TryParse(exponent, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var power) && power is >= -18 and <= 18 =>
             power >= 0 ? (BigInteger.Pow(10, power), 1) : (1, BigInteger.Pow(10, -power)),
         _ => null,
     };

@@ -5,6 +5,8 @@ namespace Reconciler.Sources.Manifests;
 /// <summary>resources.limits: cpu, memory, pids.</summary>
 internal static class ResourceReader
 {
+    private const int MaxLength = 40;
+
     public static ResourceLimits Read(FieldReader? resources)
     {
         if (resources is null) return new ResourceLimits();
@@ -21,7 +23,7 @@ internal static class ResourceReader
     /// <summary>Bytes as a quantity; null where absent or after a problem.</summary>
     public static long? Bytes(FieldReader fields, string name)
     {
-        if (fields.Take(name) is ScalarNode { Text: [.., 'm' or 'u' or 'n'] small } && Quantity.Units(small) is not null)
+        if (fields.IntegerOrText(name) is ScalarNode { Kind: not ScalarKind.Float, Text: [.., 'm' or 'u' or 'n'] small } && Quantity.Units(small) is not null)
         {
             fields.Problem(name, $"{FieldReader.Shown(small)} is a fraction of a byte: m means thousandths", "write M or Mi");
             return null;
@@ -31,12 +33,16 @@ internal static class ResourceReader
 
     private static long? Positive(FieldReader fields, string name, Func<string, long?> parse, string rule, long max)
     {
-        switch (fields.Take(name))
+        switch (fields.IntegerOrText(name))
         {
             case null:
                 return null;
-            case ScalarNode { Kind: ScalarKind.Text or ScalarKind.Integer or ScalarKind.Float } scalar:
-                if (parse(scalar.Text) is { } value && value > 0 && value <= max) return value;
+            case ScalarNode { Kind: ScalarKind.Float } number:
+                // The schema of the cluster knows whole numbers and strings only.
+                fields.Problem(name, "must be a whole number or a string", $"quote it: \"{FieldReader.Shown(number.Text)}\"");
+                return null;
+            case ScalarNode { Kind: ScalarKind.Text or ScalarKind.Integer } scalar:
+                if (scalar.Text.Length <= MaxLength && parse(scalar.Text) is { } value && value > 0 && value <= max) return value;
                 fields.Problem(name, $"\"{FieldReader.Shown(scalar.Text)}\" is no quantity above zero", rule);
                 return null;
             case var other:

@@ -52,8 +52,7 @@ internal static class SecurityReader
         foreach (var text in fields.Texts(name, 64))
         {
             var place = $"{name}[{index++}]";
-            var bare = text.ToUpperInvariant();
-            if (bare.StartsWith("CAP_", StringComparison.Ordinal)) bare = bare[4..];
+            var bare = text.StartsWith("CAP_", StringComparison.Ordinal) ? text[4..] : text;
             if (Capabilities.Contains(bare)) result.Add(bare);
             else fields.Problem(place, $"no capability \"{FieldReader.Shown(text)}\"", Nearest.Find(bare, Capabilities) is { } near ? $"did you mean \"{near}\"?" : "see capabilities(7)");
         }

@@ -12,11 +12,11 @@ internal sealed class SpecReader(ManifestOptions options)
     public NodeWorkloadSpec Read(FieldReader fields, bool template)
     {
         var nodeName = template ? null : ReadNodeName(fields);
-        var hostNetwork = fields.Boolean("hostNetwork") ?? false;
-        var hostPid = fields.Boolean("hostPID") ?? false;
-        var restartPolicy = fields.Choice("restartPolicy", "Always", "OnFailure", "Never");
-        var grace = fields.Integer("terminationGracePeriodSeconds", 0, int.MaxValue) ?? 30;
-        var suspend = fields.Boolean("suspend") ?? false;
+        var hostNetwork = fields.Boolean("hostNetwork", false);
+        var hostPid = fields.Boolean("hostPID", false);
+        var restartPolicy = fields.ChoiceOrFirst("restartPolicy", "Always", "OnFailure", "Never");
+        var grace = fields.Integer("terminationGracePeriodSeconds", 0, int.MaxValue, 30);
+        var suspend = fields.Boolean("suspend", false);
         var volumes = new VolumeReader(options);
         volumes.Read(fields);
         var containers = ReadContainers(fields, new ContainerReader(volumes, hostNetwork, hostPid));
@@ -45,14 +45,15 @@ internal sealed class SpecReader(ManifestOptions options)
 
     private string? ReadNodeName(FieldReader fields)
     {
-        fields.Ignore("revision");
+        if (fields.Text("revision", 63) is { } revision && !DnsName.IsLabelValue(revision))
+            fields.Problem("revision", $"\"{FieldReader.Shown(revision)}\" is no label value", "leave it out; a cluster's controller writes it");
         if (options.Cluster && !fields.Has("nodeName"))
         {
             fields.Ignore("nodeName");
             fields.Problem("nodeName", "is required in a cluster", "name the node, or use a NodeWorkloadSet");
             return null;
         }
-        var name = fields.Has("nodeName") ? fields.RequiredText("nodeName") : fields.Text("nodeName");
+        var name = fields.Has("nodeName") ? fields.RequiredText("nodeName", 253) : fields.Text("nodeName", 253);
         if (name is not null && !DnsName.IsSubdomain(name)) fields.Problem("nodeName", $"\"{FieldReader.Shown(name)}\" is no node's name", DnsName.SubdomainRule);
         return name;
     }

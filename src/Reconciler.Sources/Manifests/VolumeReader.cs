@@ -21,7 +21,7 @@ internal sealed class VolumeReader(ManifestOptions options)
     {
         foreach (var fields in spec.Mappings("volumes", 64))
         {
-            var name = fields.RequiredText("name");
+            var name = fields.RequiredText("name", 63);
             if (name is not null && !DnsName.IsLabel(name)) fields.Problem("name", $"\"{FieldReader.Shown(name)}\" is no DNS label", DnsName.LabelRule);
             var volume = ReadVolume(fields, name ?? "");
             fields.Close(kind => kind is "configMap" or "secret" or "persistentVolumeClaim" or "projected" or "nfs" or "csi" or "downwardAPI" or "image"
@@ -37,8 +37,8 @@ internal sealed class VolumeReader(ManifestOptions options)
         var mounts = new SortedDictionary<string, Mount>(StringComparer.Ordinal);
         foreach (var fields in container.Mappings("volumeMounts", 64))
         {
-            var name = fields.RequiredText("name");
-            var path = fields.RequiredText("mountPath");
+            var name = fields.RequiredText("name", 63);
+            var path = fields.RequiredText("mountPath", 4095);
             var readOnly = fields.Boolean("readOnly") ?? false;
             fields.Close(field => field is "subPath" or "subPathExpr" ? "mount the folder itself; sub-paths do not exist here" : null);
             if (path is not null) path = HostPaths.Normalize(path, out var error) is { } normal and not "/" ? normal : Refuse(fields, "mountPath", error ?? "must not be /");
@@ -82,7 +82,7 @@ internal sealed class VolumeReader(ManifestOptions options)
 
     private static Volume.HostPath? ReadHostPath(FieldReader fields, string name)
     {
-        var path = fields.RequiredText("path");
+        var path = fields.RequiredText("path", 4095);
         var type = fields.Choice("type", "", "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice");
         fields.Close();
         if (path is null) return null;

@@ -59,7 +59,7 @@ public sealed class MappingTests
                 securityContext:
                   runAsUser: 1000
                   runAsGroup: 0
-                  capabilities: {add: [cap_net_admin, CHOWN], drop: [ALL]}
+                  capabilities: {add: [CAP_NET_ADMIN, CHOWN], drop: [ALL]}
                   readOnlyRootFilesystem: true
                   allowPrivilegeEscalation: false
                   seccompProfile: {type: Unconfined}
@@ -178,14 +178,14 @@ public sealed class MappingTests
 
     [Theory]
     [InlineData("cpu: 1", 1000, null)]
-    [InlineData("cpu: 0.5", 500, null)]
-    [InlineData("cpu: .25", 250, null)]
-    [InlineData("cpu: 1.0001", 1001, null)]
+    [InlineData("cpu: \"0.5\"", 500, null)]
+    [InlineData("cpu: \".25\"", 250, null)]
+    [InlineData("cpu: \"1.0001\"", 1001, null)]
     [InlineData("cpu: \"100m\"", 100, null)]
     [InlineData("memory: 1Ki", null, 1024L)]
     [InlineData("memory: 1k", null, 1000L)]
     [InlineData("memory: 1.5M", null, 1_500_000L)]
-    [InlineData("memory: 1e3", null, 1000L)]
+    [InlineData("memory: \"1e3\"", null, 1000L)]
     [InlineData("memory: 128974848", null, 128974848L)]
     [InlineData("memory: 2Gi", null, 2L << 30)]
     public void Quantities_are_Kubernetes_quantities(string limit, int? milliCpu, long? memory) =>
@@ -299,7 +299,7 @@ public sealed class MappingTests
     public void A_remembered_document_reads_back_the_same()
     {
         var yaml = Given.Container(
-            "env: [{name: A, value: \"yes\"}, {name: B, value: \"1\"}, {name: C, value: \"a\\\"\\u2028é\"}]\nresources: {limits: {cpu: .5, memory: 1e6, pids: 007}}",
+            "env: [{name: A, value: \"yes\"}, {name: B, value: \"1\"}, {name: C, value: \"a\\\"\\u2028é\"}]\nresources: {limits: {cpu: \".5\", memory: \"1e6\", pids: 007}}",
             "terminationGracePeriodSeconds: 010\n");
         var file = Given.Read(yaml);
         var again = ManifestReader.ReadFile("x.json", file.Documents[0].Json, "file:dir/f.yaml", Given.Options);

@@ -25,6 +25,7 @@ public sealed class RuleTests
         { "resources: {limits: {memory: 1mb}}", 8, "spec.containers[0].resources.limits.memory", "no quantity", "64Mi" },
         { "resources: {limits: {memory: 0}}", 8, "spec.containers[0].resources.limits.memory", "no quantity above zero", "" },
         { "resources: {limits: {cpu: -1}}", 8, "spec.containers[0].resources.limits.cpu", "no quantity", "500m" },
+        { "resources: {limits: {cpu: 0.5}}", 8, "spec.containers[0].resources.limits.cpu", "must be a whole number or a string", "quote it: \"0.5\"" },
         { "resources: {limits: {cpu: [1]}}", 8, "spec.containers[0].resources.limits.cpu", "must be a quantity, not a list", "" },
         { "resources: {limits: {pids: many}}", 8, "spec.containers[0].resources.limits.pids", "no quantity", "100" },
         { "resources: {limits: {gpu: 1}}", 8, "spec.containers[0].resources.limits.gpu", "unknown field", "" },
