@@ -35,6 +35,7 @@ public sealed partial class ContainerdClient : IAsyncDisposable
     private readonly Metadata _headers;
     private readonly ILogger _logger;
     private readonly IdLocks _locks;
+    private readonly FifoFolder _fifos;
     private readonly CancellationTokenSource _closing = new();
     private int _disposed;
 
@@ -43,6 +44,7 @@ public sealed partial class ContainerdClient : IAsyncDisposable
         Options = options;
         _logger = options.Logger ?? NullLogger.Instance;
         _locks = new IdLocks(options.TimeProvider);
+        _fifos = new FifoFolder(options, LogStreamFailed, _closing.Token);
         _channel = GrpcChannel.ForAddress("http://localhost", new GrpcChannelOptions
         {
             HttpHandler = UnixSocketHandler(options.SocketPath),
@@ -59,6 +61,9 @@ public sealed partial class ContainerdClient : IAsyncDisposable
     public ContainerdClientOptions Options { get; }
 
     internal ContainerdServices Services { get; }
+
+    /// <summary>Nothing of any stream is open, and no thread waits for one.</summary>
+    internal bool HasNoStreams => _fifos.IsIdle;
 
     private TimeProvider Time => Options.TimeProvider;
 
@@ -104,7 +109,10 @@ public sealed partial class ContainerdClient : IAsyncDisposable
         return new ServerInfo(answer.Uuid, (long)answer.Pid);
     }
 
-    /// <summary>Closes the connection. Containers run on; pulls are ended, pending waits end without an exit, and no hook is called any more.</summary>
+    /// <summary>
+    /// Closes the connection. Containers run on; pulls are ended, pending waits end without an exit, and no hook is called any more. Streams end: what
+    /// was read for a taker and not taken is lost, the rest waits for <see cref="RecoverContainerAsync"/>.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         await StopPullsAsync(); // they still make calls to tidy up
@@ -112,6 +120,7 @@ public sealed partial class ContainerdClient : IAsyncDisposable
         await _closing.CancelAsync();
         await StopWatchingAsync();
         await StopExecsAsync();
+        await _fifos.CloseAsync();
         _channel.Dispose();
         _closing.Dispose();
     }

@@ -26,7 +26,10 @@ public sealed record ContainerdClientOptions
     /// <summary>How long Create, Recover and Destroy wait for an id that another of them holds; zero = fail at once.</summary>
     public TimeSpan LockTimeout { get; init; } = TimeSpan.Zero;
 
-    /// <summary>Parent folder of the FIFOs of streamed containers; the same path for this process and for containerd.</summary>
+    /// <summary>
+    /// Absolute path of the parent folder of FIFOs, made when it is first needed; the same path for this process and for containerd. Each process with
+    /// streams has a folder of its own there, of mode 0700, that is removed at its end, or by the destroy or deletion of its container.
+    /// </summary>
     public string FifoDirectory { get; init; } = "/run/containerd/fifo";
 
     /// <summary>Where containerd's root file system is seen from here; cgroups and image layers are read below it.</summary>

@@ -27,7 +27,7 @@ public sealed record Container
     /// </summary>
     public string? User { get; init; }
 
-    /// <summary>Null = no output is kept.</summary>
+    /// <summary>Null = no input, and no output is kept. A terminal is had also by the member of the spec's process.</summary>
     public ContainerIO? IO { get; init; }
 
     /// <summary>Labels of the record; a key and its value have at most 4096 bytes together.</summary>
@@ -50,6 +50,7 @@ public sealed record Container
         ArgumentNullException.ThrowIfNull(Labels);
         ArgumentNullException.ThrowIfNull(Extensions);
         ContainerLabels.Require(Labels);
+        (IO ?? ContainerIO.None).Validate(IO is { Terminal: true } || Spec?.Process is { Terminal: true });
         if (StopSignal is not null && Signals.Parse(StopSignal) is null)
             throw new ArgumentException($"\"{StopSignal}\" is not a signal: a name as SIGTERM or a number of 1 to 64", nameof(StopSignal));
         foreach (var (name, value) in Extensions)

@@ -76,11 +76,17 @@ public sealed record TaskInfo
     /// <summary>Null = it has not ended.</summary>
     public DateTimeOffset? ExitedAt { get; init; }
 
+    /// <summary>Where its input comes from, as given at creation; empty = nowhere.</summary>
+    public string Stdin { get; init; } = "";
+
     /// <summary>Where its output goes, as given at creation; empty = nowhere.</summary>
     public string Stdout { get; init; } = "";
 
     /// <summary>Where its errors go, as given at creation; empty = nowhere.</summary>
     public string Stderr { get; init; } = "";
+
+    /// <summary>It has a terminal.</summary>
+    public bool Terminal { get; init; }
 
     internal static TaskInfo From(Api.TaskTypes.Process process)
     {
@@ -92,8 +98,10 @@ public sealed record TaskInfo
             Pid = (int)process.Pid,
             ExitCode = exited is null ? null : (int)process.ExitStatus,
             ExitedAt = exited,
+            Stdin = process.Stdin,
             Stdout = process.Stdout,
             Stderr = process.Stderr,
+            Terminal = process.Terminal,
         };
     }
 }

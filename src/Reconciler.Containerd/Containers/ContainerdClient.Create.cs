@@ -37,33 +37,47 @@ public sealed partial class ContainerdClient
     {
         ArgumentNullException.ThrowIfNull(container);
         container.Validate();
-        using var held = await LockAsync(container.Id, cancellation);
-        var image = await ResolveImageAsync(container.Image, cancellation);
-        var spec = ImageSpec.Fill(container, container.Spec ?? DefaultSpec.Create(container.Id, Options.Namespace), image.Config);
-        var making = new Making(container, image, UserOf(container, spec, image));
-        if (making.User is { } known && spec.Process!.User is null) spec = ImageSpec.WithUser(spec, known);
+        Making? making = null;
         try
         {
+            using var held = await LockAsync(container.Id, cancellation);
+            var image = await ResolveImageAsync(container.Image, cancellation);
+            var spec = ImageSpec.Fill(container, container.Spec ?? DefaultSpec.Create(container.Id, Options.Namespace), image.Config);
+            making = new Making(container, image, UserOf(container, spec, image), CgroupsPath(container.Id, spec));
+            if (making.User is { } known && spec.Process!.User is null) spec = ImageSpec.WithUser(spec, known);
             return await MakeAsync(making, spec, cancellation);
         }
-        catch
+        catch (Exception e)
         {
-            await RollBackAsync(making, CgroupsPath(container.Id, spec));
+            await FailAsync(container.IO ?? ContainerIO.None, making?.Streams, e);
             throw;
         }
     }
 
     private async Task<int> MakeAsync(Making making, OciSpec spec, CancellationToken cancellation)
     {
+        try
+        {
+            await CreateRecordAsync(making, spec);
+            cancellation.ThrowIfCancellationRequested();
+            var rootfs = await PrepareAsync(making);
+            if (spec.Process!.User is null) spec = await LookUpUserAsync(making, spec, rootfs, cancellation);
+            cancellation.ThrowIfCancellationRequested();
+            var pid = await CreateTaskAsync(making, rootfs, spec.Process!.Terminal);
+            cancellation.ThrowIfCancellationRequested();
+            await StartAsync(making, pid, spec.Process.Terminal);
+            return pid;
+        }
+        catch
+        {
+            await RollBackAsync(making);
+            throw;
+        }
+    }
+
+    private async Task StartAsync(Making making, int pid, bool terminal)
+    {
         var id = making.Container.Id;
-        await CreateRecordAsync(making, spec);
-        cancellation.ThrowIfCancellationRequested();
-        var rootfs = await PrepareAsync(making);
-        if (spec.Process!.User is null) spec = await LookUpUserAsync(making, spec, rootfs, cancellation);
-        cancellation.ThrowIfCancellationRequested();
-        var pid = await CreateTaskAsync(making, rootfs);
-        cancellation.ThrowIfCancellationRequested();
-        var watch = new ContainerWatch { Id = id, CgroupsPath = CgroupsPath(id, spec), Pid = pid, End = _closing.Token };
         var wait = BeginWait(id, _closing.Token);
         try
         {
@@ -74,8 +88,8 @@ public sealed partial class ContainerdClient
             wait.Dispose();
             throw;
         }
-        Begin(watch, wait);
-        return pid;
+        Begin(new ContainerWatch { Id = id, CgroupsPath = making.CgroupsPath, Pid = pid, Streams = making.Streams, End = _closing.Token }, wait);
+        BeginInput(id, making.Streams, terminal);
     }
 
     private async Task CreateRecordAsync(Making making, OciSpec spec)
@@ -164,23 +178,17 @@ public sealed partial class ContainerdClient
         var user => user,
     };
 
-    private async Task<int> CreateTaskAsync(Making making, IReadOnlyList<Api.Types.Mount> rootfs)
+    private async Task<int> CreateTaskAsync(Making making, IReadOnlyList<Api.Types.Mount> rootfs, bool terminal)
     {
         var io = making.Container.IO ?? ContainerIO.None;
-        try
-        {
-            io.MakeFiles();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ContainerdException($"container {making.Container.Id}: its log files cannot be made: {e.Message}", e);
-        }
+        making.Streams = OpenStreams(making.Container.Id, isFirst: true, io, terminal);
         var request = new CreateTaskRequest
         {
             ContainerId = making.Container.Id,
-            Stdout = io.Stdout,
-            Stderr = io.Stderr,
-            Terminal = false,
+            Stdin = making.Streams?.Stdin ?? "",
+            Stdout = making.Streams?.Stdout ?? io.StdoutFile,
+            Stderr = making.Streams?.Stderr ?? io.StderrFile,
+            Terminal = terminal,
         };
         request.Rootfs.AddRange(rootfs);
         making.MayHaveTask = true;
@@ -190,7 +198,7 @@ public sealed partial class ContainerdClient
     }
 
     /// <summary>Removes what a failed create made. It never throws: the first failure is the one to tell.</summary>
-    private async Task RollBackAsync(Making making, string cgroupsPath)
+    private async Task RollBackAsync(Making making)
     {
         if (!making.MayHaveRecord) return;
         var id = making.Container.Id;
@@ -203,7 +211,7 @@ public sealed partial class ContainerdClient
                 // The daemon's clock is ours: an older record is not the one we asked for.
                 var record = await FindRecordAsync(id, limit.Token);
                 if (record is not null && Times.Read(record.CreatedAt) < making.RecordInDoubtSince) return;
-                if (making.MayHaveTask) await RemoveTaskAsync(id, cgroupsPath, limit.Token);
+                if (making.MayHaveTask) await RemoveTaskAsync(id, making.CgroupsPath, limit.Token);
                 if (making.MayHaveSnapshot) await RemoveSnapshotAsync(id, limit.Token);
                 if (record is not null) await DeleteRecordAsync(new Api.Containers.Container { Id = id }, limit.Token);
                 return;
@@ -236,7 +244,7 @@ public sealed partial class ContainerdClient
             var watch = new ContainerWatch { Id = id, CgroupsPath = cgroupsPath, IsPublic = false, End = end.Token };
             Begin(watch, null);
             await SignalAsync(id, Signals.Kill, all: true, paused: false, cancellation);
-            await ExitWithinAsync(watch, KillLimit, cancellation);
+            await ExitWithinAsync(watch.Ended, KillLimit, cancellation);
             await end.CancelAsync();
             await watch.Loop;
         }
@@ -247,7 +255,7 @@ public sealed partial class ContainerdClient
     private partial void LogRollbackFailed(Exception error, string id);
 
     /// <summary>How far a create has come. What may exist is removed if it fails.</summary>
-    private sealed class Making(Container container, ResolvedImage image, OciUser? user)
+    private sealed class Making(Container container, ResolvedImage image, OciUser? user, string cgroupsPath)
     {
         public Container Container => container;
 
@@ -257,6 +265,11 @@ public sealed partial class ContainerdClient
         public OciUser? User => user;
 
         public string UserText => ContainerdClient.UserText(container, image);
+
+        public string CgroupsPath => cgroupsPath;
+
+        /// <summary>Null = none, or not yet.</summary>
+        public ProcessStreams? Streams { get; set; }
 
         public bool MayHaveRecord { get; set; }
 

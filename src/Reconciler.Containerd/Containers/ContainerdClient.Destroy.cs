@@ -1,6 +1,6 @@
 namespace Reconciler.Containerd;
 
-/// <content>Ending containers, and taking them up again.</content>
+/// <content>Ending containers.</content>
 public sealed partial class ContainerdClient
 {
     /// <summary>What everything in a container may take to be gone after SIGKILL.</summary>
@@ -9,7 +9,8 @@ public sealed partial class ContainerdClient
     /// <summary>
     /// Ends a container, watched or not, running, paused, ended or without a task, and deletes its task, snapshot and record. The first signal goes
     /// to its first process, the SIGKILL after the grace period to everything (Tasks.Get, Kill, Wait, Resume of a paused one, Delete;
-    /// Snapshots.Remove, Containers.Delete). Stop hooks of a watched one are called as for any exit, and may still run when this returns.
+    /// Snapshots.Remove, Containers.Delete). Stop hooks of a watched one are called as for any exit, and may still run when this returns. What it and
+    /// its exec processes wrote to streams of this client is delivered first; the rest is dropped once its taker takes nothing for 30 s.
     /// </summary>
     /// <param name="id">The container's id.</param>
     /// <param name="options">Null = SIGTERM and 10 s.</param>
@@ -28,54 +29,17 @@ public sealed partial class ContainerdClient
         var record = await FindRecordAsync(id, cancellation);
         if (record is null)
         {
-            Forget(id);
+            await ForgetAsync(id, cancellation);
             throw new ContainerdException(ContainerdError.ContainerNotfound, $"container {id} is not there");
         }
         var exit = await EndAsync(record, options, cancellation);
+        await _fifos.EndAsync(id, cancellation);
         if (options.BeforeDelete is { } before) await before(exit, cancellation);
         await DeleteTaskAsync(id, cancellation);
         await DeleteRecordAsync(record, cancellation);
-        Forget(id);
+        await ForgetAsync(id, cancellation);
         return exit;
     }
-
-    /// <summary>
-    /// Watches a container that this client did not make: after a restart of the program, or once more (Containers.Get, Tasks.Get, Tasks.Wait). An
-    /// exit in the meantime is told as any other. Deletes nothing; does nothing for a watched one.
-    /// </summary>
-    /// <param name="id">The container's id.</param>
-    /// <param name="io">Not used by containers whose output goes to files, which the shim writes itself.</param>
-    /// <param name="cancellation">Ends the calls.</param>
-    /// <exception cref="ContainerdException">
-    /// ContainerNotfound; TaskNotfound: it has a record only; TrylockFailed; Timeout: its shim does not answer, but it is watched from now on;
-    /// or a call failed.
-    /// </exception>
-    public async Task RecoverContainerAsync(string id, ContainerIO? io = null, CancellationToken cancellation = default)
-    {
-        Identifiers.Require(id, nameof(id));
-        using var held = await LockAsync(id, cancellation);
-        if (_watches.TryGetValue(id, out var known) && !known.HasExited) return;
-        var record = await GetRecordAsync(id, cancellation);
-        TaskInfo? task = null;
-        ContainerdException? silence = null;
-        try
-        {
-            task = await GetTaskAsync(id, cancellation)
-                ?? throw new ContainerdException(ContainerdError.TaskNotfound, $"container {id} has no task");
-        }
-        catch (ContainerdException e) when (e.IsTimeout)
-        {
-            silence = e;
-        }
-        // Its exit was told already.
-        if (known is not null && task?.Status == TaskStatus.Stopped) return;
-        Watch(id, CgroupsPath(id, OciJson.Read(record.Spec)), task?.Pid ?? 0);
-        if (task is null or { Status: TaskStatus.Unknown })
-            throw new ContainerdException(ContainerdError.Timeout, $"container {id}: its shim does not answer", silence);
-    }
-
-    private void Watch(string id, string cgroupsPath, int pid) =>
-        Begin(new ContainerWatch { Id = id, CgroupsPath = cgroupsPath, Pid = pid, End = _closing.Token }, null);
 
     private async Task<IDisposable> LockAsync(string id, CancellationToken cancellation) =>
         await _locks.TakeAsync(id, Options.LockTimeout, cancellation)
@@ -112,10 +76,10 @@ public sealed partial class ContainerdClient
         if (grace > TimeSpan.Zero)
         {
             if (signal is { } first) await SignalAsync(watch.Id, first, all: false, paused, cancellation);
-            if (await ExitWithinAsync(watch, grace, cancellation) is { } exit) return exit;
+            if (await ExitWithinAsync(watch.Ended, grace, cancellation) is { } exit) return exit;
         }
         await SignalAsync(watch.Id, Signals.Kill, all: true, paused, cancellation);
-        if (await ExitWithinAsync(watch, KillLimit, cancellation) is { } killed) return killed;
+        if (await ExitWithinAsync(watch.Ended, KillLimit, cancellation) is { } killed) return killed;
         // The wait may hang where the task itself still tells.
         if (await GetTaskAsync(watch.Id, cancellation) is { Status: TaskStatus.Stopped } ended) return Ended(ended);
         throw new ContainerdException(ContainerdError.Timeout, $"container {watch.Id} did not end within {KillLimit} of SIGKILL");
@@ -158,5 +122,5 @@ public sealed partial class ContainerdClient
         (options.UseImageSignal && record.Labels.TryGetValue(ContainerLabels.StopSignal, out var text) ? Signals.Parse(text) : null) ?? options.Signal;
 
     /// <summary>What a watch saw.</summary>
-    private ExitMessage? Told(string id) => _watches.TryGetValue(id, out var watch) && watch.HasExited ? watch.Exit.GetAwaiter().GetResult() : null;
+    private ExitMessage? Told(string id) => _watches.TryGetValue(id, out var watch) && watch.HasEnded ? watch.Ended.GetAwaiter().GetResult() : null;
 }

@@ -68,7 +68,7 @@ public sealed partial class ContainerdClient
             await SettleAsync(id, CgroupsPath(id, OciJson.Read(record.Spec)), cancellation);
             await DeleteRecordAsync(record, cancellation);
         }
-        Forget(id);
+        await ForgetAsync(id, cancellation);
     }
 
     /// <summary>All snapshots of <see cref="ContainerdClientOptions.Snapshotter"/> in the namespace (Snapshots.List).</summary>

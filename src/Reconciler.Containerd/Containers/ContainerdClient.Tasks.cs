@@ -48,7 +48,7 @@ public sealed partial class ContainerdClient
     public async Task<int> ContainerPidAsync(string id, CancellationToken cancellation = default)
     {
         Identifiers.Require(id, nameof(id));
-        if (_watches.TryGetValue(id, out var watch) && watch is { HasExited: false, Pid: > 0 }) return watch.Pid;
+        if (_watches.TryGetValue(id, out var watch) && watch is { HasEnded: false, Pid: > 0 }) return watch.Pid;
         var task = await GetTaskAsync(id, cancellation);
         if (task is { Status: not TaskStatus.Stopped, Pid: > 0 }) return task.Pid;
         if (task is null) await GetContainerAsync(id, cancellation);
@@ -113,7 +113,7 @@ public sealed partial class ContainerdClient
         var watch = await WatchOfAsync(id, end.Token);
         try
         {
-            var exit = await ExitWithinAsync(watch, Timeout.InfiniteTimeSpan, cancellation);
+            var exit = await ExitWithinAsync(watch.Exit, Timeout.InfiniteTimeSpan, cancellation);
             return exit is { ExitCode: null } ? null : exit;
         }
         finally
@@ -126,7 +126,7 @@ public sealed partial class ContainerdClient
     /// <summary>The watch of a live container, or a private one that tells no hook.</summary>
     private async Task<ContainerWatch> WatchOfAsync(string id, CancellationToken end)
     {
-        if (_watches.TryGetValue(id, out var known) && !known.HasExited) return known;
+        if (_watches.TryGetValue(id, out var known) && !known.HasEnded) return known;
         var watch = new ContainerWatch { Id = id, CgroupsPath = await CgroupsPathAsync(id, end), IsPublic = false, End = end };
         Begin(watch, null);
         return watch;

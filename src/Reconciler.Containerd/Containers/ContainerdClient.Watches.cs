@@ -16,7 +16,7 @@ public sealed partial class ContainerdClient
 
     /// <summary>
     /// Replaces the hooks that are told when a watched container ends: once per exit, with its id, in the order given, whoever ended it.
-    /// <see cref="ProbeContainerAsync"/> answers before they run. Each is awaited for 30 s at most, and its token is cancelled then; one that
+    /// <see cref="ProbeContainerAsync"/> answers before they run, and output is delivered as it says. Each is awaited for 30 s at most, and its token is cancelled then; one that
     /// fails or hangs is logged and keeps neither the next hook nor another container waiting. Nothing is deleted on an exit.
     /// </summary>
     /// <param name="hooks">None = nobody is told.</param>
@@ -29,7 +29,8 @@ public sealed partial class ContainerdClient
 
     /// <summary>
     /// How a container that this client made or recovered ended. No RPC; any number of callers get the same answer, until the container is
-    /// destroyed or deleted. A lost connection is no exit.
+    /// destroyed or deleted. A lost connection is no exit. What the container wrote to streams of this client is delivered first, but an exit
+    /// waits no longer than 30 s for a taker that takes nothing.
     /// </summary>
     /// <param name="id">The container's id.</param>
     /// <param name="timeout">How long to wait for the exit, at most 49 days; zero or less = for ever.</param>
@@ -44,19 +45,18 @@ public sealed partial class ContainerdClient
         cancellation.ThrowIfCancellationRequested();
         if (!_watches.TryGetValue(id, out var watch))
             return new ExitMessage { Error = new ContainerdException(ContainerdError.ContainerNotfound, $"container {id} is not watched") };
-        if (watch.HasExited) return await watch.Exit;
         var limit = timeout > TimeSpan.Zero ? timeout : Timeout.InfiniteTimeSpan;
-        return await ExitWithinAsync(watch, limit, cancellation)
+        return await ExitWithinAsync(watch.Exit, limit, cancellation)
             ?? new ExitMessage { Error = new ContainerdException(ContainerdError.Timeout, $"container {id} did not end within {timeout}") };
     }
 
     /// <returns>Null = it runs on at the limit.</returns>
-    private async Task<ExitMessage?> ExitWithinAsync(ContainerWatch watch, TimeSpan limit, CancellationToken cancellation)
+    private async Task<ExitMessage?> ExitWithinAsync(Task<ExitMessage> exit, TimeSpan limit, CancellationToken cancellation)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _closing.Token);
         try
         {
-            return await watch.Exit.WaitAsync(limit, Time, either.Token);
+            return await exit.WaitAsync(limit, Time, either.Token);
         }
         catch (TimeoutException)
         {
@@ -85,7 +85,7 @@ public sealed partial class ContainerdClient
         try
         {
             var message = await TrueExitAsync(watch, first);
-            watch.Complete(message);
+            await watch.CompleteAsync(message);
             if (watch.IsPublic) await TellAsync(_stopHooks, watch.Id, message);
         }
         catch (Exception e) when (watch.End.IsCancellationRequested && e is OperationCanceledException or ObjectDisposedException)
@@ -164,7 +164,13 @@ public sealed partial class ContainerdClient
         await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    private void Forget(string id) => _watches.TryRemove(id, out _);
+    /// <summary>A container is no more.</summary>
+    private async Task ForgetAsync(string id, CancellationToken cancellation)
+    {
+        _watches.TryRemove(id, out _);
+        await _fifos.EndAsync(id, cancellation);
+        _fifos.RemoveAll(id);
+    }
 
     private static ExitMessage Ended(uint status, Google.Protobuf.WellKnownTypes.Timestamp at) =>
         // Without a time it never ran, whatever the status says.

@@ -14,7 +14,6 @@ public sealed partial class ContainerdClient
     private const string ProcessType = "types.containerd.io/opencontainers/runtime-spec/1/Process";
 
     private readonly ConcurrentDictionary<ExecRun, Task> _execs = new();
-    private readonly Lazy<FifoPoller> _poller = new(() => new FifoPoller());
     private volatile Func<string, ExitMessage, CancellationToken, Task>[] _exitHooks = [];
 
     /// <summary>
@@ -32,8 +31,7 @@ public sealed partial class ContainerdClient
 
     /// <summary>
     /// Starts a further process in a running container (Containers.Get; Tasks.Exec, Wait, Start; CloseIO at the end of its input; DeleteProcess
-    /// after its exit or a failed start) and returns without waiting for its exit. Streams go over FIFOs in
-    /// <see cref="ContainerdClientOptions.FifoDirectory"/>, which are removed in the end.
+    /// after its exit or a failed start) and returns without waiting for its exit.
     /// </summary>
     /// <param name="process">What to start.</param>
     /// <param name="cancellation">Looked at before the first change; a started process is not ended by it.</param>
@@ -46,44 +44,35 @@ public sealed partial class ContainerdClient
     {
         ArgumentNullException.ThrowIfNull(process);
         process.Validate();
-        var record = await GetRecordAsync(process.ContainerId, cancellation);
-        var spec = process.Fill(OciJson.Read(record.Spec)?.Process);
-        cancellation.ThrowIfCancellationRequested();
-        var streams = OpenStreams(process);
+        var io = process.IO ?? ContainerIO.None;
+        ProcessStreams? streams = null;
         try
         {
+            var record = await GetRecordAsync(process.ContainerId, cancellation);
+            var spec = process.Fill(OciJson.Read(record.Spec)?.Process);
+            cancellation.ThrowIfCancellationRequested();
+            streams = OpenStreams(process.ContainerId, isFirst: false, io, process.Terminal);
             await AddExecAsync(process, spec, streams);
-            var run = new ExecRun(process, streams);
-            return await StartExecAsync(run);
+            return await StartExecAsync(new ExecRun(process, streams));
         }
-        catch
+        catch (Exception e)
         {
-            streams.Dispose();
+            await FailAsync(io, streams, e);
             throw;
         }
     }
 
-    private ProcessStreams OpenStreams(ExecProcess process)
+    private async Task AddExecAsync(ExecProcess process, OciProcess spec, ProcessStreams? streams)
     {
-        try
-        {
-            return new ProcessStreams(process, Options.FifoDirectory, _poller.Value, Time);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new ContainerdException($"exec {process.ExecId} in {process.ContainerId}: its FIFOs cannot be made: {e.Message}", e);
-        }
-    }
-
-    private async Task AddExecAsync(ExecProcess process, OciProcess spec, ProcessStreams streams)
-    {
+        var io = process.IO ?? ContainerIO.None;
         var request = new ExecProcessRequest
         {
             ContainerId = process.ContainerId,
             ExecId = process.ExecId,
-            Stdin = streams.Stdin,
-            Stdout = streams.Stdout,
-            Stderr = streams.Stderr,
+            Stdin = streams?.Stdin ?? "",
+            Stdout = streams?.Stdout ?? io.StdoutFile,
+            Stderr = streams?.Stderr ?? io.StderrFile,
+            Terminal = process.Terminal,
             Spec = new Any
             {
                 TypeUrl = ProcessType,
@@ -116,6 +105,7 @@ public sealed partial class ContainerdClient
             var begin = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             _execs[run] = FollowAsync(run, wait, begin.Task);
             begin.SetResult();
+            BeginInput(process.ContainerId, run.Streams, process.Terminal, process.ExecId);
             return new StartedProcess((int)answer.Pid, run.Exit.Task);
         }
         catch (ContainerdException e)
@@ -137,70 +127,21 @@ public sealed partial class ContainerdClient
         var process = run.Process;
         try
         {
-            using var exited = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
-            var output = CopyOutputAsync(run, exited.Token);
-            var input = CopyInputAsync(run, exited.Token);
-            ExitMessage message;
-            try
-            {
-                message = await TrueExecExitAsync(process, first);
-            }
-            finally
-            {
-                await exited.CancelAsync();
-                await Task.WhenAll(input, output);
-            }
+            var message = await TrueExecExitAsync(process, first);
+            if (run.Streams is not null) await run.Streams.EndAsync();
+            _closing.Token.ThrowIfCancellationRequested();
             await RemoveExecAsync(process);
-            run.Streams.Dispose();
             run.Exit.TrySetResult(message);
             await TellAsync(_exitHooks, process.ExecId, message);
         }
         catch (Exception e) when (_closing.IsCancellationRequested && e is OperationCanceledException or ObjectDisposedException)
         {
-            run.Streams.Dispose();
+            if (run.Streams is not null) await run.Streams.EndAsync();
             run.Exit.TrySetException(new ObjectDisposedException(nameof(ContainerdClient)));
         }
         finally
         {
             _execs.TryRemove(run, out _);
-        }
-    }
-
-    /// <summary>What the process writes to a stream that failed is dropped.</summary>
-    private async Task CopyOutputAsync(ExecRun run, CancellationToken exited)
-    {
-        try
-        {
-            await run.Streams.CopyOutputAsync(exited, _closing.Token);
-        }
-        catch (Exception e)
-        {
-            if (!_closing.IsCancellationRequested) LogStreamFailed(e, run.Process.ExecId);
-        }
-    }
-
-    private async Task CopyInputAsync(ExecRun run, CancellationToken exited)
-    {
-        if (run.Process.Stdin is null) return;
-        var process = run.Process;
-        try
-        {
-            await run.Streams.CopyInputAsync(exited);
-        }
-        catch (Exception e)
-        {
-            if (exited.IsCancellationRequested) return;
-            LogStreamFailed(e, process.ExecId);
-        }
-        try
-        {
-            // The shim holds the FIFO open itself: closing our end alone ends nothing.
-            var request = new CloseIORequest { ContainerId = process.ContainerId, ExecId = process.ExecId, Stdin = true };
-            await CallAsync(options => Services.Tasks.CloseIOAsync(request, options), $"close input of {process.ExecId}", exited);
-        }
-        catch (Exception e) when (e is ContainerdException or OperationCanceledException or ObjectDisposedException)
-        {
-            if (!exited.IsCancellationRequested) LogStreamFailed(e, process.ExecId);
         }
     }
 
@@ -274,23 +215,16 @@ public sealed partial class ContainerdClient
         }
     }
 
-    private async Task StopExecsAsync()
-    {
-        await Task.WhenAll(_execs.Values).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (_poller.IsValueCreated) _poller.Value.Dispose();
-    }
+    private Task StopExecsAsync() => Task.WhenAll(_execs.Values);
 
-    private sealed class ExecRun(ExecProcess process, ProcessStreams streams)
+    private sealed class ExecRun(ExecProcess process, ProcessStreams? streams)
     {
         public ExecProcess Process => process;
 
-        public ProcessStreams Streams => streams;
+        public ProcessStreams? Streams => streams;
 
         public TaskCompletionSource<ExitMessage> Exit { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
-
-    [LoggerMessage(20, LogLevel.Warning, "{Id}: a stream of it failed")]
-    private partial void LogStreamFailed(Exception error, string id);
 
     [LoggerMessage(21, LogLevel.Warning, "{Id}: the ended process could not be deleted")]
     private partial void LogExecRemains(Exception error, string id);

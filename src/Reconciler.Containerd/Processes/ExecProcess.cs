@@ -15,14 +15,10 @@ public sealed record ExecProcess
     /// </summary>
     public required OciProcess Process { get; init; }
 
-    /// <summary>Read to its end for the standard input, which then ends too; null = none. It is not closed.</summary>
-    public Stream? Stdin { get; init; }
+    /// <summary>Null = no input, and the output is dropped. A terminal is had also by the process's own member.</summary>
+    public ContainerIO? IO { get; init; }
 
-    /// <summary>Gets the standard output, byte for byte; while it does not take any the process waits. Null = dropped. It is not closed.</summary>
-    public Stream? Stdout { get; init; }
-
-    /// <summary>Likewise the standard error.</summary>
-    public Stream? Stderr { get; init; }
+    internal bool Terminal => Process.Terminal || IO is { Terminal: true };
 
     internal void Validate()
     {
@@ -31,16 +27,14 @@ public sealed record ExecProcess
         ArgumentNullException.ThrowIfNull(Process);
         if (Process.Args is not { Count: > 0 })
             throw new ArgumentException("a process needs a program to run", nameof(Process));
-        if (Process.Terminal) throw new ArgumentException("a process in a running container gets no terminal", nameof(Process));
         SpecRules.Require(Process);
-        if (Stdin is { CanRead: false }) throw new ArgumentException("it cannot be read", nameof(Stdin));
-        if (Stdout is { CanWrite: false }) throw new ArgumentException("it cannot be written", nameof(Stdout));
-        if (Stderr is { CanWrite: false }) throw new ArgumentException("it cannot be written", nameof(Stderr));
+        (IO ?? ContainerIO.None).Validate(Terminal);
     }
 
     /// <param name="first">The container's first process.</param>
     internal OciProcess Fill(OciProcess? first) => Process with
     {
+        Terminal = Terminal,
         Env = Process.Env ?? first?.Env,
         Cwd = Process.Cwd is { Length: > 0 } own ? own : first?.Cwd is { Length: > 0 } its ? its : "/",
         User = Process.User ?? first?.User ?? new OciUser(),

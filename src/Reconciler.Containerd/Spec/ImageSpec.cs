@@ -19,6 +19,7 @@ internal static class ImageSpec
             Root = spec.Root ?? new OciRoot(),
             Process = process with
             {
+                Terminal = process.Terminal || container.IO is { Terminal: true },
                 Args = args,
                 Env = Env(image.Env, process.Env ?? []),
                 Cwd = process.Cwd is { Length: > 0 } cwd ? cwd : image.WorkingDir.Length > 0 ? "/" + image.WorkingDir.TrimStart('/') : "/",

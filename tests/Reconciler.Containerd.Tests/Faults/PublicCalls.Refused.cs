@@ -81,11 +81,23 @@ internal static partial class PublicCalls
             Bad("null", c => c with { Extensions = new Dictionary<string, TypedValue> { ["x"] = null! } }),
             Bad("signal", c => c with { StopSignal = "SIGNONE" }), Bad("signal", c => c with { StopSignal = "65" }),
             Bad("absolute path", c => c with { IO = ContainerIO.Files("out", "/err") }), Bad(Empty, c => c with { IO = ContainerIO.Files("/out", "") }),
+            .. BadTerminals.Select(io => Bad("terminal", c => c with { IO = io })),
+            .. BadTerminals.Select(io => Bad("terminal", c => c with { IO = io with { Terminal = false }, Spec = new OciSpec { Process = new OciProcess { Terminal = true } } })),
             .. BadSpecs.All.Select(bad => Bad(bad.Rule, c => c with { Spec = bad.Spec })),
         ];
 
         (string, Func<ContainerdClient, Task>) Bad(string rule, Func<Container, Container> change) => (rule, client => Async(() => client.CreateContainerAsync(change(sound))));
     }
+
+    private static IReadOnlyList<ContainerIO> BadTerminals =>
+    [
+        ContainerIO.Files("/out", "/err") with { Terminal = true }, ContainerIO.Streams(stdout: Stream.Null, stderr: Stream.Null) with { Terminal = true },
+    ];
+
+    private static IEnumerable<(string Rule, Func<ContainerdClient, Task> Call)> BadSizes(Func<ContainerdClient, int, int, Task> call) =>
+    [
+        ("columns", client => call(client, 0, 1)), ("columns", client => call(client, 65536, 1)), ("rows", client => call(client, 1, -1)), ("rows", client => call(client, 1, 65536)),
+    ];
 
     private static IEnumerable<(string Rule, Func<ContainerdClient, Task> Call)> BadExecs()
     {
@@ -96,7 +108,10 @@ internal static partial class PublicCalls
             .. BadIds((client, id) => client.ExecContainerAsync(sound with { ContainerId = id })), .. BadIds((client, id) => client.ExecContainerAsync(sound with { ExecId = id })),
             Bad("null", e => e with { Process = null! }), Bad("program", e => e with { Process = new OciProcess() }),
             .. BadSpecs.Processes.Select(bad => Bad(bad.Rule, e => e with { Process = bad.Process })),
-            Bad("read", e => e with { Stdin = new WriteOnly() }), Bad("written", e => e with { Stdout = new MemoryStream([], false) }), Bad("written", e => e with { Stderr = new MemoryStream([], false) }),
+            Bad("read", e => e with { IO = ContainerIO.Streams(new WriteOnly()) }), Bad("read", e => e with { IO = ContainerIO.Callback(null, stdin: new WriteOnly()) }),
+            Bad("written", e => e with { IO = ContainerIO.Streams(stdout: new MemoryStream([], false)) }), Bad("written", e => e with { IO = ContainerIO.Streams(stderr: new MemoryStream([], false)) }),
+            .. BadTerminals.Select(io => Bad("terminal", e => e with { IO = io })),
+            .. BadTerminals.Select(io => Bad("terminal", e => e with { IO = io with { Terminal = false }, Process = e.Process with { Terminal = true } })),
         ];
 
         (string, Func<ContainerdClient, Task>) Bad(string rule, Func<ExecProcess, ExecProcess> change) => (rule, client => Async(() => client.ExecContainerAsync(change(sound))));

@@ -127,6 +127,23 @@ internal static partial class PublicCalls
         {
             Stage = Stage.Running,
         },
+        new("ResizeAsync(id, columns, rows)", (client, scene, stop) => client.ResizeAsync(scene.Id, 80, 25, stop),
+            [.. BadIds((client, id) => client.ResizeAsync(id, 80, 25)), .. BadSizes((client, columns, rows) => client.ResizeAsync("x", columns, rows))])
+        {
+            Stage = Stage.Running,
+        },
+        new("ResizeAsync(id, execId, columns, rows)", async (client, scene, stop) =>
+            {
+                await client.ExecContainerAsync(Exec(scene) with { Process = new OciProcess { Args = ["sleep", "1000"] } }, stop);
+                await client.ResizeAsync(scene.Id, "e", 80, 25, stop);
+            },
+            [
+                .. BadIds((client, id) => client.ResizeAsync(id, "e", 80, 25)), .. BadIds((client, id) => client.ResizeAsync("x", id, 80, 25)),
+                .. BadSizes((client, columns, rows) => client.ResizeAsync("x", "e", columns, rows)),
+            ])
+        {
+            Stage = Stage.Running,
+        },
         new("UpdateResourcesAsync(id, resources)", (client, scene, stop) => client.UpdateResourcesAsync(scene.Id, new OciResources { Pids = new OciPids { Limit = 77 } }, stop),
             [.. BadIds((client, id) => client.UpdateResourcesAsync(id, new OciResources { Pids = new OciPids { Limit = 77 } })), .. BadResources()])
         {
@@ -189,8 +206,7 @@ internal static partial class PublicCalls
         ContainerId = scene.Id,
         ExecId = "e",
         Process = new OciProcess { Args = ["cat"] },
-        Stdin = new MemoryStream([1, 2, 3]),
-        Stdout = new MemoryStream(),
+        IO = ContainerIO.Streams(new MemoryStream([1, 2, 3]), new MemoryStream()),
     };
 
     private static async Task ConnectAsync(ContainerdClient client, Scene scene, CancellationToken stop) =>

@@ -39,7 +39,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
     {
         using var stdout = new MemoryStream();
         using var stderr = new MemoryStream();
-        var process = Sh("e1", "echo out; echo err >&2; exit 9") with { Stdout = stdout, Stderr = stderr };
+        var process = Sh("e1", "echo out; echo err >&2; exit 9") with { IO = ContainerIO.Streams(stdout: stdout, stderr: stderr) };
 
         var started = await _client.ExecContainerAsync(process, Stop);
         var exit = await started.Exit.WaitAsync(Scripts.Long, Stop);
@@ -63,7 +63,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
         using var stdin = new MemoryStream(bytes);
         using var stdout = new MemoryStream();
 
-        var started = await _client.ExecContainerAsync(Sh("cat", "exec cat") with { Stdin = stdin, Stdout = stdout }, Stop);
+        var started = await _client.ExecContainerAsync(Sh("cat", "exec cat") with { IO = ContainerIO.Streams(stdin, stdout) }, Stop);
 
         Assert.Equal(0, (await started.Exit.WaitAsync(Scripts.Long, Stop)).ExitCode);
         Assert.True(bytes.AsSpan().SequenceEqual(stdout.ToArray()));
@@ -75,7 +75,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
     public async Task Output_is_byte_exact_while_its_taker_is_held()
     {
         using var taker = new HeldStream();
-        var started = await _client.ExecContainerAsync(Sh("seq", "seq 1 400000") with { Stdout = taker }, Stop);
+        var started = await _client.ExecContainerAsync(Sh("seq", "seq 1 400000") with { IO = ContainerIO.Streams(stdout: taker) }, Stop);
         await taker.Reached.WaitAsync(Scripts.Long, Stop);
         Assert.False(started.Exit.IsCompleted);
         taker.Release();
@@ -91,7 +91,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
     {
         using var broken = new HeldStream { Failure = new IOException("the taker is gone") };
 
-        var started = await _client.ExecContainerAsync(Sh("broken", "seq 1 100000; exit 6") with { Stdout = broken }, Stop);
+        var started = await _client.ExecContainerAsync(Sh("broken", "seq 1 100000; exit 6") with { IO = ContainerIO.Streams(stdout: broken) }, Stop);
 
         Assert.Equal(6, (await started.Exit.WaitAsync(Scripts.Long, Stop)).ExitCode);
         Assert.Empty(Directory.GetFileSystemEntries(_fifos.Path));
@@ -101,7 +101,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
     public async Task A_missing_program_is_told_as_a_start_error_and_leaves_nothing()
     {
         using var stdout = new MemoryStream();
-        var process = Sh("none", "true") with { Stdout = stdout, Process = new OciProcess { Args = ["/bin/no-such-program"] } };
+        var process = Sh("none", "true") with { IO = ContainerIO.Streams(stdout: stdout), Process = new OciProcess { Args = ["/bin/no-such-program"] } };
 
         var error = await Assert.ThrowsAsync<ContainerdException>(() => _client.ExecContainerAsync(process, Stop));
 
@@ -118,7 +118,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
     public async Task Members_are_honoured_and_others_are_the_first_process_own()
     {
         using var stdout = new MemoryStream();
-        var process = Sh("own", "echo $A $B; pwd; id -u; id -g") with { Stdout = stdout };
+        var process = Sh("own", "echo $A $B; pwd; id -u; id -g") with { IO = ContainerIO.Streams(stdout: stdout) };
         process = process with
         {
             Process = process.Process with { Env = ["PATH=/bin", "A=1", "B=2"], Cwd = "/tmp", User = new OciUser { Uid = 1234, Gid = 2345 } },
@@ -126,7 +126,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
         using var inherited = new MemoryStream();
 
         var started = await _client.ExecContainerAsync(process, Stop);
-        var other = await _client.ExecContainerAsync(Sh("other", "pwd; id -u") with { Stdout = inherited }, Stop);
+        var other = await _client.ExecContainerAsync(Sh("other", "pwd; id -u") with { IO = ContainerIO.Streams(stdout: inherited) }, Stop);
 
         Assert.Equal(0, (await started.Exit.WaitAsync(Scripts.Long, Stop)).ExitCode);
         Assert.Equal(0, (await other.Exit.WaitAsync(Scripts.Long, Stop)).ExitCode);
@@ -157,7 +157,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
     public async Task A_closed_client_leaves_the_process_running_and_no_FIFO()
     {
         using var stdout = new MemoryStream();
-        var started = await _client.ExecContainerAsync(Sh("on", "exec sleep 1000") with { Stdout = stdout }, Stop);
+        var started = await _client.ExecContainerAsync(Sh("on", "exec sleep 1000") with { IO = ContainerIO.Streams(stdout: stdout) }, Stop);
 
         await _client.DisposeAsync();
 
@@ -172,7 +172,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
     {
         using var stdout = new MemoryStream();
 
-        var started = await _client.ExecContainerAsync(Sh("child", "sleep 1000 & echo started; exit 7") with { Stdout = stdout }, Stop);
+        var started = await _client.ExecContainerAsync(Sh("child", "sleep 1000 & echo started; exit 7") with { IO = ContainerIO.Streams(stdout: stdout) }, Stop);
 
         Assert.Equal(7, (await started.Exit.WaitAsync(Scripts.Long, Stop)).ExitCode);
         Assert.Equal("started\n", Text(stdout));
@@ -186,7 +186,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
         stdin.Write("x\n"u8);
         stdin.Position = 0;
 
-        var started = await _client.ExecContainerAsync(Sh("line", "read line; exit 8") with { Stdin = stdin }, Stop);
+        var started = await _client.ExecContainerAsync(Sh("line", "read line; exit 8") with { IO = ContainerIO.Streams(stdin) }, Stop);
 
         Assert.Equal(8, (await started.Exit.WaitAsync(Scripts.Long, Stop)).ExitCode);
         Assert.DoesNotContain("Tasks.CloseIO", _recorder.Methods);
@@ -201,7 +201,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
         var (id, _) = await Scripts.HeldAsync(client, 0);
         using var stdout = new MemoryStream();
         var script = "echo before; while [ ! -e /tmp/over ]; do sleep 0.05; done; echo after; exit 5";
-        var started = await client.ExecContainerAsync(Sh("over", script) with { ContainerId = id, Stdout = stdout }, Stop);
+        var started = await client.ExecContainerAsync(Sh("over", script) with { ContainerId = id, IO = ContainerIO.Streams(stdout: stdout) }, Stop);
 
         await daemon.KillAsync();
         await daemon.StartAgainAsync();
