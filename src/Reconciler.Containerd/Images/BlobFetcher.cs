@@ -8,7 +8,7 @@ namespace Reconciler.Containerd.Images;
 /// <summary>Brings blobs from a repository into the content store, under one lease.</summary>
 internal sealed partial class BlobFetcher(PullShared shared, RepositoryHosts hosts, PullLease lease, PullProgress progress)
 {
-    private const int MaxFailures = 5; // in a row, without a byte
+    private const int MaxFailures = 5; // in a row, each with next to nothing
     private static readonly TimeSpan LockedLimit = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan LongestLockedDelay = TimeSpan.FromSeconds(2);
 
@@ -41,7 +41,8 @@ internal sealed partial class BlobFetcher(PullShared shared, RepositoryHosts hos
             if (state == IngestState.Exists)
             {
                 progress.Set(key, "exists");
-                await ContentLabels.MergeAsync(Client, blob.Digest, labels, cancellation);
+                var size = await ContentLabels.MergeAsync(Client, blob.Digest, labels, cancellation);
+                if (size != blob.Size) throw new PullException(PullErrorKind.DigestMismatch, $"{blob.Digest} has {size} bytes, and {blob.Size} were announced");
                 return;
             }
             var resumed = ingest!.Offset;
@@ -90,7 +91,7 @@ internal sealed partial class BlobFetcher(PullShared shared, RepositoryHosts hos
             catch (Exception e) when (IsBroken(e))
             {
                 hosts.Demote(sources);
-                failures = transfer.Received > before ? 1 : failures + 1;
+                failures = transfer.Received - before >= StallLimit.LeastBytes ? 1 : failures + 1;
                 LogBroken(shared.Logger, blob.Digest, transfer.Received, blob.Size, e.Message);
                 if (failures == MaxFailures)
                 {

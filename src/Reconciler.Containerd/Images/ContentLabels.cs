@@ -26,7 +26,7 @@ internal static class ContentLabels
                 break;
             case ManifestDocument.Manifest manifest:
                 labels[Reference + "config"] = manifest.Config.Digest;
-                for (var i = 0; i < manifest.Layers.Count; i++) labels[$"{Reference}l.{i}"] = manifest.Layers[i].Digest;
+                for (var i = 0; i < manifest.Children.Count; i++) labels[$"{Reference}l.{i}"] = manifest.Children[i].Digest;
                 break;
         }
         return labels;
@@ -48,7 +48,8 @@ internal static class ContentLabels
     }
 
     /// <summary>Gives content that was there before the labels it lacks; its sources are added up.</summary>
-    public static async Task MergeAsync(ContainerdClient client, string digest, IReadOnlyDictionary<string, string> labels, CancellationToken cancellation)
+    /// <returns>Its size in bytes.</returns>
+    public static async Task<long> MergeAsync(ContainerdClient client, string digest, IReadOnlyDictionary<string, string> labels, CancellationToken cancellation)
     {
         var answer = await client.CallAsync(
             options => client.Services.Content.InfoAsync(new InfoRequest { Digest = digest }, options), $"find content {digest}", cancellation);
@@ -61,6 +62,7 @@ internal static class ContentLabels
             if (wanted != current && key.Length + wanted.Length <= MaxLabel) changes[key] = wanted;
         }
         await SetAsync(client, digest, changes);
+        return answer.Info.Size;
     }
 
     internal static string Sources(string known, string added) => string.Join(

@@ -59,7 +59,7 @@ internal sealed record ImageConfig
                 DiffIds = diffIds,
             };
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException) // the latter for texts that are not Unicode
         {
             throw new FormatException("the image config is not JSON: " + e.Message, e);
         }

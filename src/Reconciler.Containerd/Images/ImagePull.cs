@@ -35,7 +35,7 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
         }
         catch (FormatException e)
         {
-            throw new PullException(PullErrorKind.Invalid, $"image {request.Reference}: {e.Message}", e);
+            throw new PullException(PullErrorKind.Invalid, $"image {request.Reference}: {RegistryTransport.Shown(e.Message)}", e);
         }
         catch (ContainerdException e) when (e is not PullException && IsDiskFull(e))
         {
@@ -48,7 +48,8 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
         var documents = new PullDocuments(shared, hosts, fetcher, progress);
         var target = await hosts.ResolveAsync(request.Reference.Digest ?? request.Reference.Tag!, cancellation);
         progress.Image("resolved");
-        var manifest = await ManifestAsync(documents, target, 0, cancellation);
+        var top = await documents.ManifestAsync(target, cancellation);
+        var manifest = await ManifestAsync(documents, top, 0, cancellation);
         var config = ImageConfig.Parse(await documents.BlobAsync("config", manifest.Config, MaxConfigBytes, cancellation));
         CheckConfig(config, manifest);
         await LayersAsync(fetcher, new Unpacker(shared, lease), manifest, config, cancellation);
@@ -58,23 +59,27 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
             await ContentLabels.SetAsync(Client, manifest.Config.Digest, label);
         }
         cancellation.ThrowIfCancellationRequested();
-        var blob = new BlobDescriptor { MediaType = target.MediaType, Digest = target.Digest, Size = target.Size };
+        // Some servers call everything JSON or a stream; containerd's own tools go by the type of the record.
+        var known = MediaTypes.IsIndex(target.MediaType) || MediaTypes.IsManifest(target.MediaType)
+            ? target
+            : target with { MediaType = top is ManifestDocument.Index ? MediaTypes.OciIndex : MediaTypes.OciManifest };
+        var blob = new BlobDescriptor { MediaType = known.MediaType, Digest = target.Digest, Size = target.Size };
         var image = await Client.PutImageAsync(request.Reference.Name, blob, request.Options.Labels, lease.Id);
         progress.Image("done");
         return image;
     }
 
-    private async Task<ManifestDocument.Manifest> ManifestAsync(PullDocuments documents, Descriptor descriptor, int depth, CancellationToken cancellation)
+    private async Task<ManifestDocument.Manifest> ManifestAsync(PullDocuments documents, ManifestDocument document, int depth, CancellationToken cancellation)
     {
-        switch (await documents.ManifestAsync(descriptor, cancellation))
+        switch (document)
         {
             case ManifestDocument.Manifest manifest:
                 return manifest;
             case ManifestDocument.Index index when depth < MaxIndexDepth:
                 var platform = request.Platform ?? Platform.Host;
                 if (index.For(platform) is not [var child, ..])
-                    throw new PullException(PullErrorKind.NoPlatform, $"image {request.Reference} is not made for {platform}, only for {Offered(index)}");
-                return await ManifestAsync(documents, child, depth + 1, cancellation);
+                    throw new PullException(PullErrorKind.NoPlatform, $"image {request.Reference} is not made for {platform}, only for {RegistryTransport.Shown(Offered(index))}");
+                return await ManifestAsync(documents, await documents.ManifestAsync(child, cancellation), depth + 1, cancellation);
             default:
                 throw new FormatException($"its indexes are nested more than {MaxIndexDepth} deep");
         }
@@ -83,10 +88,10 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
     private void CheckConfig(ImageConfig config, ManifestDocument.Manifest manifest)
     {
         if (config.DiffIds.Count != manifest.Layers.Count)
-            throw new FormatException($"the manifest has {manifest.Layers.Count} layers, the config has {config.DiffIds.Count} diff ids");
+            throw new FormatException($"the manifest has {manifest.Layers.Count} layers of known types, the config has {config.DiffIds.Count} diff ids");
         if (request.Platform is { } wanted && config.Os.Length > 0 && config.Architecture.Length > 0
             && Platform.Create(config.Os, config.Architecture, config.Variant) is var made && wanted.Distance(made) is null)
-            throw new PullException(PullErrorKind.NoPlatform, $"image {request.Reference} is not made for {wanted}, only for {made}");
+            throw new PullException(PullErrorKind.NoPlatform, $"image {request.Reference} is not made for {wanted}, only for {RegistryTransport.Shown(made.ToString())}");
     }
 
     private async Task LayersAsync(BlobFetcher fetcher, Unpacker unpacker, ManifestDocument.Manifest manifest, ImageConfig config, CancellationToken cancellation)
@@ -94,9 +99,9 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         using var slots = new SemaphoreSlim(Client.Options.Registry.MaxParallelDownloads);
         var origin = ContentLabels.Origin(fetcher.Origin);
-        foreach (var layer in manifest.Layers) progress.Set(layer.Ref("layer"), "waiting", layer.Size);
+        foreach (var child in manifest.Children) progress.Set(child.Ref(child.ChildKind), "waiting", child.Size);
         ExceptionDispatchInfo? first = null;
-        var fetches = manifest.Layers.DistinctBy(layer => layer.Digest).ToDictionary(layer => layer.Digest, layer => GuardAsync(() => FetchAsync(layer)), StringComparer.Ordinal);
+        var fetches = manifest.Children.DistinctBy(child => child.Digest).ToDictionary(child => child.Digest, child => GuardAsync(() => FetchAsync(child)), StringComparer.Ordinal);
         var unpack = request.Options.Unpack ? GuardAsync(UnpackAsync) : Task.CompletedTask;
         await Task.WhenAll(fetches.Values.Append(unpack));
         first?.Throw();
@@ -117,12 +122,12 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
             }
         }
 
-        async Task FetchAsync(Descriptor layer)
+        async Task FetchAsync(Descriptor child)
         {
             await slots.WaitAsync(stop.Token);
             try
             {
-                await fetcher.FetchAsync("layer", layer, new Dictionary<string, string> { [origin.Key] = origin.Value }, stop.Token);
+                await fetcher.FetchAsync(child.ChildKind, child, new Dictionary<string, string> { [origin.Key] = origin.Value }, stop.Token);
             }
             finally
             {

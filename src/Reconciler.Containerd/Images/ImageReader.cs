@@ -46,7 +46,7 @@ internal sealed class ImageReader(ContainerdClient client)
                 return null;
             case ManifestDocument.Manifest manifest:
                 return await ReadAsync(manifest.Config.Digest, cancellation) is { } config
-                    ? new ImageContent(descriptor, manifest.Config, ImageConfig.Parse(config), manifest.Config.Size + manifest.Layers.Sum(layer => layer.Size))
+                    ? new ImageContent(descriptor, manifest.Config, ImageConfig.Parse(config), manifest.Config.Size + manifest.Children.Sum(layer => layer.Size))
                     : null;
             default:
                 return null;

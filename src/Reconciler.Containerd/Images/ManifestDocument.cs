@@ -12,11 +12,18 @@ internal sealed record Descriptor(string MediaType, string Digest, long Size)
 
     /// <summary>The key of its ingest, the same as Go clients use, so that concurrent pullers meet at the lock.</summary>
     public string Ref(string kind) => $"{kind}-{Digest}";
+
+    /// <summary>The kind of a manifest's child, as Go clients name it.</summary>
+    public string ChildKind => MediaTypes.IsLayer(MediaType) ? "layer" : "unknown";
 }
 
 /// <summary>An index or a manifest, docker's or OCI's.</summary>
 internal abstract record ManifestDocument
 {
+    /// <summary>No snapshotter stacks as many layers, and no index has as many platforms.</summary>
+    private const int MaxChildren = 1024;
+    private const long MaxBytes = 1L << 50;
+
     private ManifestDocument()
     {
     }
@@ -35,7 +42,11 @@ internal abstract record ManifestDocument
         ];
     }
 
-    public sealed record Manifest(Descriptor Config, IReadOnlyList<Descriptor> Layers) : ManifestDocument;
+    public sealed record Manifest(Descriptor Config, IReadOnlyList<Descriptor> Children) : ManifestDocument
+    {
+        /// <summary>What is unpacked, lowest first.</summary>
+        public IReadOnlyList<Descriptor> Layers { get; } = [.. Children.Where(child => MediaTypes.IsLayer(child.MediaType))];
+    }
 
     /// <param name="mediaType">As the registry or the parent said; the body decides where that says nothing.</param>
     /// <exception cref="FormatException">Not a document we can use; the message says why.</exception>
@@ -54,12 +65,12 @@ internal abstract record ManifestDocument
             var isIndex = MediaTypes.IsIndex(mediaType) || (!MediaTypes.IsManifest(mediaType) && hasManifests);
             // A body that can be read both ways would let two clients see two images under one digest.
             if (hasManifests && (hasLayers || root.TryGetProperty("config", out _))) throw new FormatException("the document is index and manifest at once");
-            if (isIndex) return new Index(Descriptors(manifests, "manifests"));
+            if (isIndex) return Descriptors(manifests, "manifests") is { Count: > 0 } children ? new Index(children) : throw new FormatException("the index names no manifest");
             return root.TryGetProperty("config", out var config)
                 ? new Manifest(ReadDescriptor(config, "config"), Descriptors(layers, "layers"))
                 : throw new FormatException("the manifest has no config");
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException) // the latter for texts that are not Unicode
         {
             throw new FormatException("the manifest is not JSON: " + e.Message, e);
         }
@@ -73,6 +84,7 @@ internal abstract record ManifestDocument
         if (array.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null) return [];
         if (array.ValueKind != JsonValueKind.Array) throw new FormatException($"{field} is not a list");
         var list = new List<Descriptor>();
+        if (array.GetArrayLength() > MaxChildren) throw new FormatException($"{field} has {array.GetArrayLength()} entries, and {MaxChildren} are the most");
         foreach (var item in array.EnumerateArray()) list.Add(ReadDescriptor(item, $"{field}[{list.Count}]"));
         return list;
     }
@@ -82,7 +94,7 @@ internal abstract record ManifestDocument
         if (item.ValueKind != JsonValueKind.Object) throw new FormatException($"{field} is not a descriptor");
         var digest = Text(item, "digest");
         if (!ImageReference.IsDigest(digest)) throw new FormatException($"{field}.digest is not a sha256 or sha512 digest");
-        if (!item.TryGetProperty("size", out var size) || size.ValueKind != JsonValueKind.Number || !size.TryGetInt64(out var bytes) || bytes < 0)
+        if (!item.TryGetProperty("size", out var size) || size.ValueKind != JsonValueKind.Number || !size.TryGetInt64(out var bytes) || bytes is < 0 or > MaxBytes)
             throw new FormatException($"{field}.size is not a number of bytes");
         var hasPlatform = item.TryGetProperty("platform", out var platform) && platform.ValueKind == JsonValueKind.Object;
         var attestation = hasPlatform && Text(platform, "os") == "unknown" && Text(platform, "architecture") == "unknown";

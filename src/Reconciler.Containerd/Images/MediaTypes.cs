@@ -14,6 +14,10 @@ internal static class MediaTypes
 
     public static bool IsManifest(string type) => type is DockerManifest or OciManifest;
 
+    /// <summary>Other children of a manifest are fetched and never unpacked, as containerd does.</summary>
+    public static bool IsLayer(string type) =>
+        type.StartsWith("application/vnd.oci.image.layer.", StringComparison.Ordinal) || type.StartsWith("application/vnd.docker.image.rootfs.", StringComparison.Ordinal);
+
     public static bool IsSchema1(string type) =>
         type.StartsWith("application/vnd.docker.distribution.manifest.v1+", StringComparison.Ordinal);
 }

@@ -1,7 +1,7 @@
 namespace Reconciler.Containerd;
 
 /// <summary>How far one part of a pull is.</summary>
-/// <param name="Ref">The image's name, or <c>index-</c>, <c>manifest-</c>, <c>config-</c> or <c>layer-</c> and a digest.</param>
+/// <param name="Ref">The image's name, or <c>index-</c>, <c>manifest-</c>, <c>config-</c>, <c>layer-</c> or <c>unknown-</c> and a digest.</param>
 /// <param name="Status">
 /// The image: resolving, resolved, unpacking, unpacked, done. A part: waiting, downloading, done, exists (was there before), unpacking, unpacked.
 /// </param>

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Reconciler.Containerd.Api.Diff;
 using Reconciler.Containerd.Api.Snapshots;
 using Reconciler.Containerd.Api.Types;
+using Reconciler.Containerd.Registries;
 
 namespace Reconciler.Containerd.Images;
 
@@ -17,6 +18,7 @@ internal sealed class ParentGoneException(string message, Exception inner) : Exc
 internal sealed partial class Unpacker(PullShared shared, PullLease lease)
 {
     private const int MaxTries = 3;
+    private static readonly string[] Unreadable = ["archive/tar: ", "gzip: ", "flate: ", "zstd", "magic number", "unexpected EOF", "stream processor"];
     private static readonly TimeSpan ApplyTimeout = TimeSpan.FromMinutes(30);
 
     private ContainerdClient Client => shared.Client;
@@ -93,10 +95,23 @@ internal sealed partial class Unpacker(PullShared shared, PullLease lease)
         var request = new ApplyRequest { Diff = new BlobDescriptor { MediaType = step.Layer.MediaType, Digest = step.Layer.Digest, Size = step.Layer.Size } };
         request.Mounts.AddRange(mounts);
         // May be cut: the daemon stops writing, and the snapshot is removed.
-        var answer = await Client.CallAsync(
-            options => Client.Services.Diff.ApplyAsync(request, options), $"unpack layer {step.Layer.Digest}", cancellation, ApplyTimeout, lease.Id);
+        var answer = await ReadableAsync(step, () => Client.CallAsync(
+            options => Client.Services.Diff.ApplyAsync(request, options), $"unpack layer {step.Layer.Digest}", cancellation, ApplyTimeout, lease.Id));
         if (answer.Applied.Digest != step.DiffId)
             throw new PullException(PullErrorKind.DigestMismatch, $"layer {step.Layer.Digest}: unpacked it is {answer.Applied.Digest}, the config says {step.DiffId}");
+    }
+
+    /// <summary>That the layer's bytes are no archive is the image's fault; containerd has only words for it.</summary>
+    private static async Task<ApplyResponse> ReadableAsync(LayerStep step, Func<Task<ApplyResponse>> apply)
+    {
+        try
+        {
+            return await apply();
+        }
+        catch (ContainerdException e) when (Unreadable.Any(words => e.Message.Contains(words, StringComparison.Ordinal)))
+        {
+            throw new PullException(PullErrorKind.Invalid, $"layer {step.Layer.Digest} of type {RegistryTransport.Shown(step.Layer.MediaType)}: {RegistryTransport.Shown(e.Message)}", e);
+        }
     }
 
     /// <returns>False = someone else was first; the key is still there.</returns>

@@ -30,7 +30,7 @@ internal static class CredentialHelper
         {
             throw Failure(name, $"no answer within {Limit.TotalSeconds} s", e);
         }
-        catch (Exception e) when (e is Win32Exception or IOException or JsonException or FormatException)
+        catch (Exception e) when (e is Win32Exception or IOException or JsonException or FormatException or InvalidOperationException)
         {
             throw Failure(name, e.Message, e);
         }

@@ -40,7 +40,7 @@ internal sealed class DockerConfig
             if (new FileInfo(path).Length > MaxBytes) throw new FormatException("it is larger than 4 MiB");
             return Parse(await File.ReadAllBytesAsync(path, cancellation));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or JsonException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or JsonException or InvalidOperationException)
         {
             throw new PullException(PullErrorKind.Unauthorized, $"the logins in {path} cannot be read: {e.Message}", e);
         }

@@ -8,6 +8,7 @@ namespace Reconciler.Containerd.Registries;
 /// <summary>What authorises the requests to one repository. Learns from challenges; may be used from several requests at once.</summary>
 internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint endpoint, string? dockerConfig, TimeProvider time) : IDisposable
 {
+    private const int MaxAddress = 8 * 1024;
     private const int MaxTokenBytes = 1024 * 1024;
     private static readonly TimeSpan ShortestLife = TimeSpan.FromSeconds(60);
 
@@ -87,11 +88,13 @@ internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint
     private async Task<Grant> TokenAsync(AuthChallenge challenge, RegistryCredentials? credentials, CancellationToken cancellation)
     {
         if (!Uri.TryCreate(challenge["realm"], UriKind.Absolute, out var realm) || realm.Scheme is not ("http" or "https"))
-            throw new PullException(PullErrorKind.Invalid, $"{endpoint}: its token server \"{challenge["realm"]}\" is no http address");
+            throw new PullException(PullErrorKind.Invalid, $"{endpoint}: its token server \"{RegistryTransport.Shown(challenge["realm"])}\" is no http address");
         if (credentials is not null && realm.Scheme == "http" && endpoint.Server.Root.Scheme == "https")
             throw Refused($"its token server {realm.GetLeftPart(UriPartial.Authority)} has no TLS; the login is not sent there");
         var service = challenge["service"] ?? "";
         var scope = Scope(challenge["scope"]);
+        if (realm.OriginalString.Length + service.Length + scope.Length > MaxAddress)
+            throw new PullException(PullErrorKind.Invalid, $"{endpoint}: its challenge is longer than {MaxAddress} characters");
         var asked = time.GetUtcNow();
         if (credentials is not null)
         {
@@ -131,7 +134,7 @@ internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint
                 : ShortestLife.TotalSeconds;
             return new Grant(new AuthenticationHeaderValue("Bearer", token), asked + TimeSpan.FromSeconds(seconds * 0.9));
         }
-        catch (Exception e) when (e is JsonException or HttpIOException)
+        catch (Exception e) when (e is JsonException or IOException or InvalidOperationException)
         {
             throw new PullException(PullErrorKind.Failed, $"{what}: the token server's answer is unusable: {e.Message}", e);
         }
@@ -171,7 +174,7 @@ internal sealed class RegistryAuth(RegistryTransport transport, RegistryEndpoint
 
     private PullException Refused(HttpResponseMessage answer, Uri realm) => (int)answer.StatusCode is 400 or 401 or 403
         ? Refused($"its token server {realm.Host} refuses the login ({(int)answer.StatusCode})")
-        : new PullException(PullErrorKind.Failed, $"token for {endpoint}: the token server {realm.Host} answers {(int)answer.StatusCode} {answer.ReasonPhrase}");
+        : new PullException(PullErrorKind.Failed, $"token for {endpoint}: the token server {realm.Host} answers {(int)answer.StatusCode} {RegistryTransport.Shown(answer.ReasonPhrase)}");
 
     private PullException Refused(string why) => new(PullErrorKind.Unauthorized, $"{endpoint}: {why}");
 

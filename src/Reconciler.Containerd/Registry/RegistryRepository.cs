@@ -172,7 +172,7 @@ internal sealed class RegistryRepository(RegistryTransport transport, RegistryEn
             PullErrorKind.NotFound => "the registry does not have it",
             _ => "the registry refuses",
         };
-        return new PullException(kind, $"{what}: {summary} ({(int)answer.StatusCode} {answer.ReasonPhrase}){await ExplanationAsync(answer, what, cancellation)}");
+        return new PullException(kind, $"{what}: {summary} ({(int)answer.StatusCode} {RegistryTransport.Shown(answer.ReasonPhrase)}){await ExplanationAsync(answer, what, cancellation)}");
     }
 
     private async Task<string> ExplanationAsync(HttpResponseMessage answer, string what, CancellationToken cancellation)
@@ -182,7 +182,7 @@ internal sealed class RegistryRepository(RegistryTransport transport, RegistryEn
             using var document = JsonDocument.Parse(await BodyReader.ReadAllAsync(answer.Content, MaxErrorBytes, what, time, cancellation));
             var first = document.RootElement.GetProperty("errors")[0];
             var text = $": {first.GetProperty("code").GetString()} {(first.TryGetProperty("message", out var message) ? message.GetString() : "")}".TrimEnd();
-            return new string([.. text.Take(300).Where(c => !char.IsControl(c))]);
+            return RegistryTransport.Shown(text);
         }
         catch (Exception e) when (e is JsonException or PullException or IOException or HttpRequestException or KeyNotFoundException or InvalidOperationException or IndexOutOfRangeException)
         {

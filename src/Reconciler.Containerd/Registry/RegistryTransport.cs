@@ -61,7 +61,7 @@ internal sealed partial class RegistryTransport : IDisposable
                 if (!IsTransient(answer.StatusCode)) return answer;
                 using (answer)
                 {
-                    why = $"{(int)answer.StatusCode} {answer.ReasonPhrase}";
+                    why = $"{(int)answer.StatusCode} {Shown(answer.ReasonPhrase)}";
                     if (attempt == attempts) throw new PullException(KindOf(answer.StatusCode), $"{what}: the registry answers {why}");
                     asked = RetryAfter(answer.Headers.RetryAfter);
                 }
@@ -82,6 +82,10 @@ internal sealed partial class RegistryTransport : IDisposable
         _own.Dispose();
         _tls?.Dispose();
     }
+
+    /// <summary>What a server said, fit for a message: without control characters, and not of any length.</summary>
+    internal static string Shown(string? text) =>
+        new string([.. (text ?? "").Take(300).Select(c => char.IsControl(c) || char.IsSurrogate(c) ? ' ' : c)]);
 
     /// <summary>How long to wait before attempt + 1, spread so that nodes that were refused together do not come back together.</summary>
     internal static TimeSpan Delay(int attempt, TimeSpan? asked) => Delay(attempt, asked, Random.Shared.NextDouble());

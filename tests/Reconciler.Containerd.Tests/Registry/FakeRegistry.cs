@@ -28,6 +28,12 @@ internal sealed record FakeAnswer(int Status, byte[] Body)
     /// <summary>The connection is closed after this many bytes of the body.</summary>
     public int? CutAfter { get; init; }
 
+    /// <summary>Sent in place of status, headers and body.</summary>
+    public byte[]? Raw { get; init; }
+
+    /// <summary>The body is sent again and again, without a length, until the client goes away.</summary>
+    public bool Endless { get; init; }
+
     /// <summary>Nothing follows the first <see cref="CutAfter"/> bytes until this ends.</summary>
     public Task? Hold { get; init; }
 
@@ -47,6 +53,7 @@ internal sealed class FakeRegistry : IAsyncDisposable
     private readonly ConcurrentQueue<FakeRequest> _requests = new();
     private readonly ConcurrentBag<Task> _connections = [];
     private readonly Task _accepting;
+    private long _endlessBytes;
 
     private readonly SslServerAuthenticationOptions? _tls;
 
@@ -60,6 +67,9 @@ internal sealed class FakeRegistry : IAsyncDisposable
     }
 
     public string Host { get; }
+
+    /// <summary>What endless answers have sent.</summary>
+    public long EndlessBytes => Interlocked.Read(ref _endlessBytes);
 
     public IReadOnlyList<FakeRequest> Requests => [.. _requests];
 
@@ -138,11 +148,21 @@ internal sealed class FakeRegistry : IAsyncDisposable
 
     private async Task AnswerAsync(Stream stream, FakeRequest request, FakeAnswer answer)
     {
+        if (answer.Raw is not null)
+        {
+            await stream.WriteAsync(answer.Raw, _stop.Token);
+            return;
+        }
         var head = new StringBuilder($"HTTP/1.1 {answer.Status} Answer\r\nConnection: close\r\n");
         foreach (var (name, value) in answer.Headers) head.Append(CultureInfo.InvariantCulture, $"{name}: {value}\r\n");
-        if (!answer.Headers.Any(h => h.Name == "Content-Length")) head.Append(CultureInfo.InvariantCulture, $"Content-Length: {answer.Body.Length}\r\n");
+        if (!answer.Endless && !answer.Headers.Any(h => h.Name == "Content-Length")) head.Append(CultureInfo.InvariantCulture, $"Content-Length: {answer.Body.Length}\r\n");
         await stream.WriteAsync(Encoding.ASCII.GetBytes(head + "\r\n"), _stop.Token);
         if (request.Method == "HEAD") return;
+        while (answer.Endless)
+        {
+            await stream.WriteAsync(answer.Body, _stop.Token);
+            Interlocked.Add(ref _endlessBytes, answer.Body.Length);
+        }
         await stream.WriteAsync(answer.Body.AsMemory(0, answer.CutAfter ?? answer.Body.Length), _stop.Token);
         if (answer.Hold is null) return;
         await answer.Hold.WaitAsync(_stop.Token);

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using Reconciler.Containerd.Registries;
+using Reconciler.Testing;
 
 namespace Reconciler.Containerd.Tests.Registries;
 
@@ -91,10 +92,74 @@ public sealed class RegistryTransportTests : IAsyncDisposable
         Assert.Single(_registry.Requests);
     }
 
+    [Fact]
+    public async Task A_server_that_takes_the_request_and_says_nothing_is_unreachable_after_a_minute()
+    {
+        using var arrived = new SemaphoreSlim(0);
+        using var over = new ManualResetEventSlim();
+        _registry.Intercept = _ =>
+        {
+            arrived.Release();
+            over.Wait(Eventually.DefaultLimit);
+            return null;
+        };
+        var sending = SendAsync(Stop);
+        Assert.True(await arrived.WaitAsync(Eventually.DefaultLimit, Stop));
+
+        _time.Advance(TimeSpan.FromSeconds(60));
+
+        Assert.Equal(PullErrorKind.Unreachable, (await Assert.ThrowsAsync<PullException>(() => sending)).Kind);
+        over.Set();
+    }
+
+    [Fact]
+    public async Task A_body_that_drips_is_unreachable_after_five_minutes()
+    {
+        await using var drip = new Drip(_time, TimeSpan.FromSeconds(50));
+        using var stall = new StallLimit(_time, Stop);
+        var reads = 0;
+
+        var error = await Assert.ThrowsAsync<PullException>(async () =>
+        {
+            for (; reads < 100; reads++) await stall.ReadAsync(drip, new byte[10_000], "blob");
+        });
+
+        Assert.Equal((PullErrorKind.Unreachable, 5), (error.Kind, reads));
+    }
+
+    [Fact]
+    public async Task A_body_that_is_slow_and_steady_is_read()
+    {
+        await using var drip = new Drip(_time, TimeSpan.FromSeconds(1));
+        using var stall = new StallLimit(_time, Stop);
+
+        for (var i = 0; i < 1000; i++) Assert.Equal(10_000, await stall.ReadAsync(drip, new byte[10_000], "blob"));
+    }
+
+    [Fact]
+    public async Task A_document_takes_at_most_five_minutes()
+    {
+        using var content = new StreamContent(new Drip(_time, TimeSpan.FromSeconds(30)));
+
+        var error = await Assert.ThrowsAsync<PullException>(() => BodyReader.ReadAllAsync(content, 10_000_000, "manifest", _time, Stop));
+
+        Assert.Equal(PullErrorKind.Unreachable, error.Kind);
+    }
+
     public async ValueTask DisposeAsync()
     {
         _transport.Dispose();
         await _registry.DisposeAsync();
+    }
+
+    /// <summary>Endless; each read takes its time.</summary>
+    private sealed class Drip(DelayTime time, TimeSpan each) : MemoryStream
+    {
+        public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+        {
+            time.Advance(each);
+            return ValueTask.FromResult(Math.Min(buffer.Length, 10_000));
+        }
     }
 
     private Task<HttpResponseMessage> SendAsync(CancellationToken cancellation) => _transport.SendAsync(
