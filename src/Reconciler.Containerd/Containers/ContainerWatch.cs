@@ -42,11 +42,11 @@ internal sealed class ContainerWatch
         _exit.TrySetResult(message);
     }
 
-    /// <summary>Streams that come after the exit end at once.</summary>
-    public void Attach(ProcessStreams streams)
+    /// <returns>False = it has ended before, and does not see to the streams any more.</returns>
+    public bool Attach(ProcessStreams streams)
     {
         Streams = streams;
         Interlocked.MemoryBarrier();
-        if (HasEnded) _ = streams.EndAsync();
+        return !HasEnded;
     }
 }

@@ -211,7 +211,7 @@ public sealed partial class ContainerdClient
                 // The daemon's clock is ours: an older record is not the one we asked for.
                 var record = await FindRecordAsync(id, limit.Token);
                 if (record is not null && Times.Read(record.CreatedAt) < making.RecordInDoubtSince) return;
-                if (making.MayHaveTask) await RemoveTaskAsync(id, making.CgroupsPath, limit.Token);
+                if (making.MayHaveTask) await RemoveTaskAsync(making, limit.Token);
                 if (making.MayHaveSnapshot) await RemoveSnapshotAsync(id, limit.Token);
                 if (record is not null) await DeleteRecordAsync(new Api.Containers.Container { Id = id }, limit.Token);
                 return;
@@ -230,18 +230,20 @@ public sealed partial class ContainerdClient
         }
     }
 
-    private async Task RemoveTaskAsync(string id, string cgroupsPath, CancellationToken cancellation)
+    private async Task RemoveTaskAsync(Making making, CancellationToken cancellation)
     {
+        var id = making.Container.Id;
         var task = await GetTaskAsync(id, cancellation);
         if (task is null)
         {
-            await SettleAsync(id, cgroupsPath, cancellation);
+            await SettleAsync(id, making.CgroupsPath, cancellation);
             return;
         }
-        if (task.Status is not (TaskStatus.Created or TaskStatus.Stopped))
+        // A delete of one that was not started waits in vain for the end of its streams: 2 to 10 s.
+        if (task.Status != TaskStatus.Stopped && (task.Status != TaskStatus.Created || making.Streams is not null))
         {
             using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation, _closing.Token);
-            var watch = new ContainerWatch { Id = id, CgroupsPath = cgroupsPath, IsPublic = false, End = end.Token };
+            var watch = new ContainerWatch { Id = id, CgroupsPath = making.CgroupsPath, IsPublic = false, End = end.Token };
             Begin(watch, null);
             await SignalAsync(id, Signals.Kill, all: true, paused: false, cancellation);
             await ExitWithinAsync(watch.Ended, KillLimit, cancellation);

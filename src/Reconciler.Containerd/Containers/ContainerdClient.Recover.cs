@@ -54,21 +54,14 @@ public sealed partial class ContainerdClient
         var answers = task is { Status: not TaskStatus.Unknown };
         var streams = io.IsStreamed && answers ? AttachStreams(task!, io) : null;
         // The exit of a stopped one that is known was told already.
-        var watch = known is null || (known.HasEnded && task?.Status != TaskStatus.Stopped)
-            ? Watch(id, CgroupsPath(id, OciJson.Read(record.Spec)), task?.Pid ?? 0)
-            : known;
-        if (streams is not null)
-        {
-            watch.Attach(streams);
-            BeginInput(id, streams, task!.Terminal);
-        }
+        if (known is null || (known.HasEnded && task?.Status != TaskStatus.Stopped))
+            Watch(id, CgroupsPath(id, OciJson.Read(record.Spec)), task?.Pid ?? 0, streams);
+        else if (streams is not null && !known.Attach(streams))
+            await streams.DeliverAsync(cancellation);
+        BeginInput(id, streams, task is { Terminal: true });
         if (!answers) throw new ContainerdException(ContainerdError.Timeout, $"container {id}: its shim does not answer", silence);
     }
 
-    private ContainerWatch Watch(string id, string cgroupsPath, int pid)
-    {
-        var watch = new ContainerWatch { Id = id, CgroupsPath = cgroupsPath, Pid = pid, End = _closing.Token };
-        Begin(watch, null);
-        return watch;
-    }
+    private void Watch(string id, string cgroupsPath, int pid, ProcessStreams? streams) =>
+        Begin(new ContainerWatch { Id = id, CgroupsPath = cgroupsPath, Pid = pid, Streams = streams, End = _closing.Token }, null);
 }

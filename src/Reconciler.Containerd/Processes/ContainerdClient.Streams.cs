@@ -83,17 +83,29 @@ public sealed partial class ContainerdClient
         // The end of the input would hang up a terminal, and its output be lost.
         streams?.BeginInput(terminal ? null : end => CloseInputAsync(id, execId, end));
 
+    /// <summary>Tries it over restarts of the daemon, until the process has ended.</summary>
     private async Task CloseInputAsync(string id, string execId, CancellationToken end)
     {
-        try
+        // The shim holds the FIFO open itself: closing our end alone ends nothing.
+        var request = new CloseIORequest { ContainerId = id, ExecId = execId, Stdin = true };
+        var delay = FirstDelay;
+        while (true)
         {
-            // The shim holds the FIFO open itself: closing our end alone ends nothing.
-            var request = new CloseIORequest { ContainerId = id, ExecId = execId, Stdin = true };
-            await CallAsync(options => Services.Tasks.CloseIOAsync(request, options), $"close the input of {id}", end);
-        }
-        catch (ContainerdException e) when (e.RpcStatus == nameof(StatusCode.NotFound))
-        {
-            // it ended first
+            try
+            {
+                await CallAsync(options => Services.Tasks.CloseIOAsync(request, options), $"close the input of {id}", end);
+                return;
+            }
+            catch (ContainerdException e) when (e.RpcStatus == nameof(StatusCode.NotFound))
+            {
+                return; // it ended first
+            }
+            catch (ContainerdException e) when (e.IsUnavailable || e.IsTimeout)
+            {
+                LogWaitBroke(id, e.Message);
+            }
+            await Task.Delay(delay, Time, end);
+            delay = Longer(delay);
         }
     }
 

@@ -6,6 +6,7 @@ using Reconciler.Testing;
 namespace Reconciler.Containerd.Tests.Processes;
 
 /// <summary>The limits of streams, on virtual time; the test is the shim.</summary>
+[Trait("containerd", "none")]
 public sealed class ProcessStreamsTests : IAsyncDisposable
 {
     private readonly FakeTimeProvider _time = new();
