@@ -26,8 +26,8 @@ public sealed class SharedApiServer : IAsyncDisposable
     private async Task<ApiServer> InstallAsync()
     {
         var server = await GetAsync();
-        await server.KubectlAsync("apply", "-f", Crd.Folder);
-        await server.KubectlAsync("wait", "--for", "condition=Established", "--timeout", "90s", "-f", Crd.Folder);
+        await server.KubectlAsync("apply", "-k", Crd.Folder);
+        await server.KubectlAsync("wait", "--for", "condition=Established", "--timeout", "90s", "crd", "nodeworkloads.reconciler.dev", "nodeworkloadsets.reconciler.dev");
         return server;
     }
 }
