@@ -51,6 +51,8 @@ internal static class Errors
     public static string Text(RpcException error)
     {
         if (IsConnectionLost(error) && error.Status.DebugException is { } cause) return Connection(cause);
+        // 2.x resets the stream where it sees the deadline first, and the client tells of its transport.
+        if (error is { StatusCode: StatusCode.DeadlineExceeded, Status.DebugException: not null }) return "no answer within the limit";
         var detail = error.Status.Detail;
         // 1.6 and 1.7 repeat the status at the end of the text.
         if (error.StatusCode == StatusCode.Unknown && detail.EndsWith(": unknown", StringComparison.Ordinal)) detail = detail[..^": unknown".Length];

@@ -62,8 +62,8 @@ public sealed partial class ContainerdClient
         });
     }
 
-    /// <summary>What all running containers of the namespace use (Tasks.Metrics). Those whose shim does not answer are missing.</summary>
-    /// <exception cref="ContainerdException">The call failed.</exception>
+    /// <summary>What all running containers of the namespace use (Tasks.Metrics). Those whose shim is gone are missing.</summary>
+    /// <exception cref="ContainerdException">The call failed; code Timeout if a shim hangs on containerd 2.x, earlier ones leave that container out.</exception>
     public Task<IReadOnlyList<ContainerMetrics>> ListMetricsAsync(CancellationToken cancellation = default) =>
         ReadMetricsAsync(new MetricsRequest(), "read metrics", cancellation);
 

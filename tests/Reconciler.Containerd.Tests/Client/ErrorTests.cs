@@ -50,6 +50,16 @@ public sealed class ErrorTests
     }
 
     [Fact]
+    public void A_deadline_that_the_daemon_saw_first_is_one_in_plain_words()
+    {
+        var status = new Status(StatusCode.DeadlineExceeded, "Error starting gRPC call. HTTP/2 error code 'CANCEL'", new HttpRequestException("reset"));
+
+        var error = Errors.Map(new RpcException(status), "do it");
+
+        Assert.Equal((true, false, "do it: no answer within the limit"), (error.IsTimeout, error.IsUnavailable, error.Message));
+    }
+
+    [Fact]
     public void A_broken_transport_is_unavailable_whatever_the_status()
     {
         var status = new Status(StatusCode.Internal, "stream", new IOException("reset"));

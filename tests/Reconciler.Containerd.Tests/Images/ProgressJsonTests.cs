@@ -7,6 +7,7 @@ using Reconciler.Testing;
 namespace Reconciler.Containerd.Tests.Images;
 
 /// <summary>The bytes of the JSON stream: what is in the files is a promise to its readers.</summary>
+[Trait("containerd", "none")]
 public sealed class ProgressJsonTests
 {
     private const string Image = "registry.test/shop/web:7";
