@@ -45,8 +45,10 @@ fetch() { # fetch SUITE: an apt of its own, which knows nothing but this suite a
 for suite in "${suites[@]}"; do
   if fetch "$suite" >&2; then
     if fits "$work/$suite/bin"; then
-      rm -rf "$folder"
-      mv -T "$work/$suite/bin" "$folder" 2>/dev/null || fits "$folder" # another run was first
+      if ! fits "$folder"; then # another run may have been first
+        rm -rf "$folder"
+        mv -T "$work/$suite/bin" "$folder" 2>/dev/null || fits "$folder"
+      fi
       echo "$folder"
       exit 0
     fi

@@ -100,6 +100,7 @@ again() { # again SERIES PROJECT ARGUMENT...: the tests of a project on another 
 }
 
 for project in "${projects[@]}"; do
+  [ "$project" != Containerd ] || containerd --version
   run "$project" "$project"
   case "$project" in
     Containerd)
