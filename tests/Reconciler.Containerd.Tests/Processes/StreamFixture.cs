@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Buffers.Text;
+using System.Globalization;
 using System.IO.Pipelines;
 using System.Text;
 using Microsoft.Extensions.Logging;
@@ -16,6 +18,9 @@ public abstract class StreamFixture(SharedDaemon shared) : IAsyncLifetime
     protected static CancellationToken Stop => TestContext.Current.CancellationToken;
 
     protected static StopOptions AtOnce { get; } = new() { Grace = TimeSpan.Zero };
+
+    /// <summary>The numbers from 1 to 2,000,000, a line each.</summary>
+    protected static byte[] Numbers { get; } = Count();
 
     internal RpcRecorder Recorder { get; } = new();
 
@@ -81,6 +86,45 @@ public abstract class StreamFixture(SharedDaemon shared) : IAsyncLifetime
     }
 
     protected static async Task WriteAsync(Pipe pipe, string text) => await pipe.Writer.WriteAsync(Encoding.UTF8.GetBytes(text), Stop);
+
+    /// <summary>What a process has written once it does not get on any more.</summary>
+    protected static async Task<long> WrittenOnceBlockedAsync(int pid)
+    {
+        var (written, same) = (-1L, 0);
+        await Eventually.UntilAsync(
+            () =>
+            {
+                var now = Written(pid);
+                same = now == written && now > 0 ? same + 1 : 0;
+                written = now;
+                return same >= 5;
+            },
+            "the process waits for its reader");
+        return written;
+    }
+
+    private static long Written(int pid)
+    {
+        // The thread's own: the process's counts what its children wrote.
+        var line = File.ReadLines($"/proc/{pid}/task/{pid}/io").First(line => line.StartsWith("wchar:", StringComparison.Ordinal));
+        return long.Parse(line["wchar:".Length..], CultureInfo.InvariantCulture);
+    }
+
+    /// <summary>Bytes of the first lines of <see cref="Numbers"/>.</summary>
+    protected static int Length(int lines) => Numbers.AsSpan().IndexOf(Encoding.ASCII.GetBytes($"\n{lines + 1}\n")) + 1;
+
+    private static byte[] Count()
+    {
+        var text = new MemoryStream();
+        Span<byte> digits = stackalloc byte[10];
+        for (var i = 1; i <= 2_000_000; i++)
+        {
+            Assert.True(Utf8Formatter.TryFormat(i, digits, out var length));
+            text.Write(digits[..length]);
+            text.WriteByte((byte)'\n');
+        }
+        return text.ToArray();
+    }
 
     /// <summary>Files in the FIFO folder, and descriptors of this process that lead there.</summary>
     private List<string> Left()

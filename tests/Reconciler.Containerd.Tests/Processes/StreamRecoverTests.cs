@@ -36,6 +36,34 @@ public sealed class StreamRecoverTests(SharedDaemon shared) : StreamFixture(shar
     }
 
     [Fact]
+    public async Task Output_that_nobody_reads_waits_and_none_is_lost()
+    {
+        using var seen = new MemoryStream();
+        var id = SharedDaemon.NewId();
+        await using (var maker = await ContainerdClient.ConnectAsync(Options, Stop))
+        {
+            var held = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            var io = ContainerIO.Callback(async (bytes, end) =>
+            {
+                seen.Write(bytes.Span);
+                if (seen.Length < 200_000) return;
+                held.TrySetResult();
+                await Task.Delay(Timeout.InfiniteTimeSpan, TimeProvider.System, end);
+            });
+            var pid = await maker.CreateContainerAsync(SharedDaemon.Sh(id, "exec seq 1 300000") with { IO = io }, Stop);
+            await held.Task.WaitAsync(Scripts.Long, Stop);
+            await WrittenOnceBlockedAsync(pid);
+        }
+
+        await Client.RecoverContainerAsync(id, ContainerIO.Streams(stdout: seen), Stop);
+
+        Assert.Equal(0, (await Client.ProbeContainerAsync(id, Scripts.Long, Stop)).ExitCode);
+        Assert.True(Numbers.AsSpan(0, Length(300_000)).SequenceEqual(seen.ToArray()));
+        await Client.DestroyContainerAsync(id, AtOnce, Stop);
+        AssertNothingLeft();
+    }
+
+    [Fact]
     public async Task A_client_that_watches_already_may_attach_once()
     {
         var (id, pid) = await LeftAsync("while [ ! -e /tmp/go ]; do sleep 0.05; done; echo done; exit 4");
