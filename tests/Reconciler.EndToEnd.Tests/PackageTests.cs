@@ -21,7 +21,7 @@ public sealed class PackageTests : IDisposable
         await PackAsync();
         Directory.CreateDirectory(_folder["hello"]);
         await using var daemon = await ContainerdDaemon.StartAsync();
-        var program = (await ReadmeProgramAsync()).Replace("Address = socket", $"Address = socket, Namespace = \"{daemon.Namespace}\"", StringComparison.Ordinal); // runc's state is shared by all daemons
+        var program = (await ReadmeProgramAsync()).Replace("Address = socket", $"Address = socket, Namespace = \"{daemon.Namespace}\", Registry = new() {{ PlainHttpHosts = [\"{SharedRegistry.Host}\"] }}", StringComparison.Ordinal);
         await File.WriteAllTextAsync(_folder["hello/Program.cs"], program, TestContext.Current.CancellationToken);
         await File.WriteAllTextAsync(_folder["hello/hello.csproj"], $"""
             <Project Sdk="Microsoft.NET.Sdk">

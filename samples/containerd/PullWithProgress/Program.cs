@@ -7,6 +7,7 @@ if (args.Length != 2)
     return 1;
 }
 var ns = Environment.GetEnvironmentVariable("CONTAINERD_NAMESPACE") ?? "default"; // as ctr has it
+var hosts = Environment.GetEnvironmentVariable("CONTAINERD_HOSTS_DIR") ?? "/etc/containerd/certs.d"; // mirrors, certificates, plain http
 using var stop = new CancellationTokenSource();
 Console.CancelKeyPress += (_, pressed) =>
 {
@@ -15,7 +16,7 @@ Console.CancelKeyPress += (_, pressed) =>
 };
 try
 {
-    await using var client = await ContainerdClient.ConnectAsync(new ContainerdClientOptions { Address = args[0], Namespace = ns }, stop.Token);
+    await using var client = await ContainerdClient.ConnectAsync(new ContainerdClientOptions { Address = args[0], Namespace = ns, Registry = new RegistryOptions { HostsDirectory = hosts } }, stop.Token);
     var image = await client.PullImageAsync(args[1], new Lines(), cancellation: stop.Token);
     Console.WriteLine($"{image.Name} {image.Digest} {image.Size / 1e6:0.0} MB");
     return 0;

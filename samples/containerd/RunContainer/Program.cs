@@ -9,6 +9,7 @@ if (args.Length < 2)
 }
 var id = $"run-{Environment.ProcessId}-{DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()}";
 var ns = Environment.GetEnvironmentVariable("CONTAINERD_NAMESPACE") ?? "default"; // as ctr has it
+var hosts = Environment.GetEnvironmentVariable("CONTAINERD_HOSTS_DIR") ?? "/etc/containerd/certs.d"; // mirrors, certificates, plain http
 using var stop = new CancellationTokenSource();
 Console.CancelKeyPress += (_, pressed) =>
 {
@@ -17,7 +18,7 @@ Console.CancelKeyPress += (_, pressed) =>
 };
 try
 {
-    await using var client = await ContainerdClient.ConnectAsync(new ContainerdClientOptions { Address = args[0], Namespace = ns }, stop.Token);
+    await using var client = await ContainerdClient.ConnectAsync(new ContainerdClientOptions { Address = args[0], Namespace = ns, Registry = new RegistryOptions { HostsDirectory = hosts } }, stop.Token);
     var image = await client.PullImageAsync(args[1], cancellation: stop.Token);
     await client.CreateContainerAsync(
         new Container

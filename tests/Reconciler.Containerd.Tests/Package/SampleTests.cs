@@ -5,12 +5,16 @@ using Reconciler.Testing.Images;
 namespace Reconciler.Containerd.Tests.Package;
 
 /// <summary>The programs of samples/containerd, as built beside the tests.</summary>
-public sealed class SampleTests(SharedDaemon shared)
+public sealed class SampleTests(SharedDaemon shared) : IDisposable
 {
+    private readonly TempFolder _hosts = new();
+
+    public void Dispose() => _hosts.Dispose();
+
     [Fact]
     public async Task RunContainer_passes_streams_and_exit_code_through()
     {
-        await using var registry = await Registry.StartAsync();
+        await using var registry = await StartRegistryAsync();
         await registry.PushAsync(TestImages.Busybox(), "lib/busybox", "1");
         using var run = Start("RunContainer", shared.Daemon.Address, $"{registry.Host}/lib/busybox:1", "sh", "-c", "read x; echo got $x; echo err >&2; exit 7");
         await run.StandardInput.WriteLineAsync("input");
@@ -21,7 +25,7 @@ public sealed class SampleTests(SharedDaemon shared)
     [Fact]
     public async Task PullWithProgress_shows_each_part_and_the_image()
     {
-        await using var registry = await Registry.StartAsync();
+        await using var registry = await StartRegistryAsync();
         await registry.PushAsync(TestImages.Busybox(), "lib/progress", "1");
         using var pull = Start("PullWithProgress", shared.Daemon.Address, $"{registry.Host}/lib/progress:1");
         var (output, error, code) = await EndAsync(pull);
@@ -56,8 +60,16 @@ public sealed class SampleTests(SharedDaemon shared)
         string? line;
         while ((line = await LineAsync(watch)) is not null && !line.StartsWith(id, StringComparison.Ordinal)) { } // the other tests' containers
         Assert.Equal($"{id} ended with 137", line);
-        Signals.Send(watch.Id, Signals.Interrupt);
+        Testing.Signals.Send(watch.Id, Testing.Signals.Interrupt);
         Assert.Equal(0, (await EndAsync(watch)).Code);
+    }
+
+    private async Task<Registry> StartRegistryAsync()
+    {
+        var registry = await Registry.StartAsync();
+        Directory.CreateDirectory(_hosts[registry.Host]);
+        await File.WriteAllTextAsync(_hosts[$"{registry.Host}/hosts.toml"], $"server = \"http://{registry.Host}\"\n", TestContext.Current.CancellationToken);
+        return registry;
     }
 
     private Process Start(string sample, params string[] arguments)
@@ -67,6 +79,7 @@ public sealed class SampleTests(SharedDaemon shared)
             RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
         };
         start.Environment["CONTAINERD_NAMESPACE"] = shared.Daemon.Namespace;
+        start.Environment["CONTAINERD_HOSTS_DIR"] = _hosts.Path;
         return Process.Start(start)!;
     }
 
