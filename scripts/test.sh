@@ -47,9 +47,9 @@ scripts/install.sh containerd runc docker-registry busybox-static git jq clang z
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 
 case " ${projects[*]} " in
-  *" Sources "*)
+  *" Sources "* | *" Agent "* | *" EndToEnd "*)
     step "Kubernetes API server"
-    tests/control-plane/build.sh 2>"$root/control-plane.log" || { cat "$root/control-plane.log"; failed=1; finish; }
+    tests/control-plane/build.sh >"$root/control-plane.log" 2>&1 || { cat "$root/control-plane.log"; failed=1; finish; }
     ;;
 esac
 

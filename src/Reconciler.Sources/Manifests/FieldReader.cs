@@ -124,8 +124,7 @@ internal sealed class FieldReader
     /// <summary>One of a few words; null where absent or after a problem.</summary>
     public string? Choice(string name, params ReadOnlySpan<string> words)
     {
-        var all = words.ToArray();
-        Know(name, "string", known => known with { Words = all });
+        if (_problems.Known is not null) KnowWords(name, words.ToArray());
         if (Text(name) is not { } text) return null;
         foreach (var word in words)
             if (word == text)
@@ -265,6 +264,8 @@ internal sealed class FieldReader
         WrongType(node, path, "a mapping", "write key: value lines");
         return null;
     }
+
+    private void KnowWords(string name, string[] words) => Know(name, "string", known => known with { Words = words });
 
     private void Know(string name, string type, Func<KnownField, KnownField>? more = null)
     {
