@@ -140,6 +140,17 @@ public sealed class SettingsTests : IDisposable
         Assert.StartsWith($"{setting.Variable}: \"{value}\"", variable, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void The_client_gets_the_settings_of_registries()
+    {
+        var options = Read(new() { ["plain-http"] = ["r:1"], ["docker-config"] = ["/c.json"], ["registry-hosts-dir"] = ["/hosts"], ["host-root"] = ["/host"] });
+
+        var client = NodeConnection.ClientOptions(options, TimeSpan.FromSeconds(1), TimeProvider.System, null);
+
+        Assert.Equal(["r:1"], client.Registry.PlainHttpHosts);
+        Assert.Equal(("/c.json", "/hosts", "/host"), (client.Registry.DockerConfigPath, client.Registry.HostsDirectory, client.HostRoot));
+    }
+
     [Theory]
     [InlineData("statedir: /x", ":1: right is: a setting; \"statedir\" is none, did you mean state-dir")]
     [InlineData("nonsense: 1", ":1: right is: a setting; \"nonsense\" is none")]

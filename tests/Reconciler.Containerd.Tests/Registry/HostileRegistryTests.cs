@@ -4,6 +4,7 @@ using Reconciler.Containerd.Images;
 using Reconciler.Containerd.Registries;
 using Reconciler.Containerd.Tests.Images;
 using Reconciler.Testing;
+using Reconciler.Testing.Containerd;
 using Reconciler.Testing.Images;
 
 namespace Reconciler.Containerd.Tests.Registries;
@@ -53,8 +54,9 @@ public sealed class HostileRegistryTests(SharedDaemon shared) : IAsyncDisposable
     [Fact]
     public async Task Any_answer_makes_a_whole_pull_or_a_reason_and_nothing_is_left()
     {
+        await using var daemon = await ContainerdDaemon.StartAsync();
         await using var client = await ContainerdClient.ConnectAsync(
-            SharedDaemon.OptionsFor(shared.Daemon) with
+            SharedDaemon.OptionsFor(daemon) with
             {
                 TimeProvider = new HastyTime(),
                 Registry = new RegistryOptions { PlainHttpHosts = [_registry.Host], DockerConfigPath = _folder["config.json"] },
@@ -74,6 +76,8 @@ public sealed class HostileRegistryTests(SharedDaemon shared) : IAsyncDisposable
         }
 
         AssertNoLoginGiven();
+        await Eventually.UntilAsync(async () => (await daemon.CtrAsync("leases", "ls", "-q")).Trim().Length == 0, "no lease stays");
+        await Eventually.UntilAsync(async () => !(await daemon.CtrAsync("snapshots", "ls")).Contains("extract-", StringComparison.Ordinal), "no unfinished snapshot stays");
         Assert.True(ends.Count >= 3 && ends.ContainsKey("done"), string.Join(", ", ends));
     }
 
