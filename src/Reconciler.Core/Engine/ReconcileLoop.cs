@@ -15,7 +15,7 @@ public sealed partial class ReconcileLoop(
     /// <summary>Passes in a row that act and do not get there; then it counts as a failure.</summary>
     private const int MaxPasses = 10;
 
-    private readonly WorkQueue _queue = new(time);
+    private readonly WorkQueue<ResourceKey> _queue = new(time);
     private readonly Executor _executor = new(runtime, new RuncGate(options.RuncSlots));
     private readonly ConditionBook _book = new(status);
     private readonly TaskCompletionSource _listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -73,7 +73,7 @@ public sealed partial class ReconcileLoop(
         }
     }
 
-    private async Task ReconcileAsync(WorkLease lease, CancellationToken stop)
+    private async Task ReconcileAsync(WorkLease<ResourceKey> lease, CancellationToken stop)
     {
         using (lease)
         {
@@ -103,7 +103,7 @@ public sealed partial class ReconcileLoop(
     }
 
     /// <summary>Reports the outcome and decides when the key is looked at again.</summary>
-    private void Settle(WorkLease lease, PlannedKey? planned, Execution execution)
+    private void Settle(WorkLease<ResourceKey> lease, PlannedKey? planned, Execution execution)
     {
         switch (execution.Outcome)
         {
@@ -140,7 +140,7 @@ public sealed partial class ReconcileLoop(
         }
     }
 
-    private void Fail(WorkLease lease, PlannedKey? planned, Execution execution, Condition condition)
+    private void Fail(WorkLease<ResourceKey> lease, PlannedKey? planned, Execution execution, Condition condition)
     {
         var attempt = lease.Attempt + 1;
         var wait = Backoff.AfterFailure(attempt, options.Jitter());

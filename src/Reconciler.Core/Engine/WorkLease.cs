@@ -1,21 +1,19 @@
-using Reconciler.Core.Model;
-
 namespace Reconciler.Core.Engine;
 
 /// <summary>The right to work on one key; ended once by one of its four verbs, else by <see cref="Dispose"/> as <see cref="Again"/>.</summary>
-public sealed class WorkLease : IDisposable
+public sealed class WorkLease<TKey> : IDisposable where TKey : notnull
 {
-    private readonly WorkQueue _queue;
+    private readonly WorkQueue<TKey> _queue;
     private bool _completed;
 
-    internal WorkLease(WorkQueue queue, ResourceKey key, (int Attempt, int Passes, int Waits) counts, CancellationTokenSource source)
+    internal WorkLease(WorkQueue<TKey> queue, TKey key, (int Attempt, int Passes, int Waits) counts, CancellationTokenSource source)
     {
         (_queue, Key, Source) = (queue, key, source);
         (Attempt, Passes, Waits) = counts;
         Token = source.Token;
     }
 
-    public ResourceKey Key { get; }
+    public TKey Key { get; }
 
     /// <summary>Failures in a row so far.</summary>
     public int Attempt { get; }
@@ -32,16 +30,16 @@ public sealed class WorkLease : IDisposable
     internal CancellationTokenSource Source { get; }
 
     /// <summary>As wanted, or waiting as planned: looked at again <paramref name="after"/> (null = at the next event). Failures are forgotten.</summary>
-    public void Rest(TimeSpan? after) => Complete(WorkQueue.Completion.Rest, after);
+    public void Rest(TimeSpan? after) => Complete(WorkQueue<TKey>.Completion.Rest, after);
 
     /// <summary>Failed: tried again <paramref name="after"/>, and hints do not shorten it.</summary>
-    public void Fail(TimeSpan after) => Complete(WorkQueue.Completion.Fail, after);
+    public void Fail(TimeSpan after) => Complete(WorkQueue<TKey>.Completion.Fail, after);
 
     /// <summary>Neither: one more look <paramref name="after"/>; the count of failures stays.</summary>
-    public void Again(TimeSpan after) => Complete(WorkQueue.Completion.Again, after);
+    public void Again(TimeSpan after) => Complete(WorkQueue<TKey>.Completion.Again, after);
 
     /// <summary>Nothing could be told: looked at again <paramref name="after"/>; no other count changes.</summary>
-    public void Wait(TimeSpan after) => Complete(WorkQueue.Completion.Wait, after);
+    public void Wait(TimeSpan after) => Complete(WorkQueue<TKey>.Completion.Wait, after);
 
     public void Dispose()
     {
@@ -49,7 +47,7 @@ public sealed class WorkLease : IDisposable
         Source.Dispose();
     }
 
-    private void Complete(WorkQueue.Completion completion, TimeSpan? after)
+    private void Complete(WorkQueue<TKey>.Completion completion, TimeSpan? after)
     {
         if (_completed) throw new InvalidOperationException($"the lease of {Key} has ended");
         _completed = true;

@@ -1,5 +1,3 @@
-using Reconciler.Core.Model;
-
 namespace Reconciler.Core.Engine;
 
 /// <summary>Why a key is added, weakest first.</summary>
@@ -19,12 +17,12 @@ public enum Trigger
 /// Which key is looked at next, and when. A key is absent, queued for a time, or taken by one lease; what is added while it is
 /// taken queues it again afterwards. Exits go before everything else that is due.
 /// </summary>
-public sealed class WorkQueue : IDisposable
+public sealed class WorkQueue<TKey> : IDisposable where TKey : notnull
 {
     private readonly TimeProvider _time;
     private readonly Lock _lock = new();
-    private readonly Dictionary<ResourceKey, Entry> _entries = [];
-    private readonly SortedSet<(DateTimeOffset At, long Sequence, ResourceKey Key)>[] _lanes;
+    private readonly Dictionary<TKey, Entry> _entries = [];
+    private readonly SortedSet<(DateTimeOffset At, long Sequence, TKey Key)>[] _lanes;
     private readonly ITimer _timer;
     private TaskCompletionSource _wake = NewWake();
     private long _sequence;
@@ -32,12 +30,12 @@ public sealed class WorkQueue : IDisposable
     public WorkQueue(TimeProvider time)
     {
         _time = time;
-        var order = Comparer<(DateTimeOffset At, long Sequence, ResourceKey Key)>.Create((a, b) => (a.At, a.Sequence).CompareTo((b.At, b.Sequence)));
+        var order = Comparer<(DateTimeOffset At, long Sequence, TKey Key)>.Create((a, b) => (a.At, a.Sequence).CompareTo((b.At, b.Sequence)));
         _lanes = [new(order), new(order)];
         _timer = time.CreateTimer(_ => Wake(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    public void Add(ResourceKey key, Trigger trigger, TimeSpan delay = default)
+    public void Add(TKey key, Trigger trigger, TimeSpan delay = default)
     {
         CancellationTokenSource? superseded = null;
         lock (_lock)
@@ -59,7 +57,7 @@ public sealed class WorkQueue : IDisposable
     }
 
     /// <summary>Puts a key where an earlier run of the agent left it: waiting after failures. A pass under way is cancelled.</summary>
-    public void Restore(ResourceKey key, int attempt, TimeSpan delay)
+    public void Restore(TKey key, int attempt, TimeSpan delay)
     {
         CancellationTokenSource? superseded;
         lock (_lock)
@@ -74,7 +72,7 @@ public sealed class WorkQueue : IDisposable
     }
 
     /// <summary>Waits for the next due key.</summary>
-    public async ValueTask<WorkLease> TakeAsync(CancellationToken stop)
+    public async ValueTask<WorkLease<TKey>> TakeAsync(CancellationToken stop)
     {
         while (true)
         {
@@ -92,7 +90,7 @@ public sealed class WorkQueue : IDisposable
 
     public void Dispose() => _timer.Dispose();
 
-    internal void Complete(WorkLease lease, Completion completion, TimeSpan? after)
+    internal void Complete(WorkLease<TKey> lease, Completion completion, TimeSpan? after)
     {
         lock (_lock)
         {
@@ -113,7 +111,7 @@ public sealed class WorkQueue : IDisposable
         }
     }
 
-    private WorkLease? TakeDue_NeedsLock(CancellationToken stop)
+    private WorkLease<TKey>? TakeDue_NeedsLock(CancellationToken stop)
     {
         var now = _time.GetUtcNow();
         foreach (var lane in _lanes)
@@ -122,7 +120,7 @@ public sealed class WorkQueue : IDisposable
             var entry = _entries[lane.Min.Key];
             lane.Remove(lane.Min);
             (entry.Place, entry.DueAt, entry.BackingOff, entry.IsExit) = (null, null, false, false);
-            return entry.Lease = new WorkLease(this, entry.Key, (entry.Attempt, entry.Passes, entry.Waits), CancellationTokenSource.CreateLinkedTokenSource(stop));
+            return entry.Lease = new WorkLease<TKey>(this, entry.Key, (entry.Attempt, entry.Passes, entry.Waits), CancellationTokenSource.CreateLinkedTokenSource(stop));
         }
         return null;
     }
@@ -174,7 +172,7 @@ public sealed class WorkQueue : IDisposable
         _wake = NewWake();
     }
 
-    private Entry Get_NeedsLock(ResourceKey key)
+    private Entry Get_NeedsLock(TKey key)
     {
         if (!_entries.TryGetValue(key, out var entry)) _entries[key] = entry = new Entry(key);
         return entry;
@@ -192,11 +190,11 @@ public sealed class WorkQueue : IDisposable
         Wait,
     }
 
-    private sealed class Entry(ResourceKey key)
+    private sealed class Entry(TKey key)
     {
-        public ResourceKey Key { get; } = key;
+        public TKey Key { get; } = key;
 
-        public WorkLease? Lease { get; set; }
+        public WorkLease<TKey>? Lease { get; set; }
 
         public (int Lane, DateTimeOffset At, long Sequence)? Place { get; set; }
 

@@ -12,16 +12,16 @@ public sealed class WorkQueueTests : IDisposable
     private static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
 
     private readonly FakeTimeProvider _time = new();
-    private readonly WorkQueue _queue;
+    private readonly WorkQueue<ResourceKey> _queue;
 
-    public WorkQueueTests() => _queue = new WorkQueue(_time);
+    public WorkQueueTests() => _queue = new WorkQueue<ResourceKey>(_time);
 
     public void Dispose() => _queue.Dispose();
 
     private static TimeSpan Seconds(double seconds) => TimeSpan.FromSeconds(seconds);
 
     /// <summary>The next due key without waiting, or null.</summary>
-    private async Task<WorkLease?> TakeDueAsync()
+    private async Task<WorkLease<ResourceKey>?> TakeDueAsync()
     {
         using var now = new CancellationTokenSource();
         var take = _queue.TakeAsync(now.Token).AsTask();
@@ -31,10 +31,10 @@ public sealed class WorkQueueTests : IDisposable
         return null;
     }
 
-    private async Task<WorkLease> TakeAsync() => await TakeDueAsync() ?? throw new InvalidOperationException("nothing is due");
+    private async Task<WorkLease<ResourceKey>> TakeAsync() => await TakeDueAsync() ?? throw new InvalidOperationException("nothing is due");
 
     /// <summary>Asserts that a key becomes due at this many seconds from now and not a moment before.</summary>
-    private async Task<WorkLease> DueAfterAsync(double seconds)
+    private async Task<WorkLease<ResourceKey>> DueAfterAsync(double seconds)
     {
         if (seconds > 0)
         {
