@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Prints the folder of the containerd, ctr and shim of a release series, fetched from the machine's Debian mirror into a cache beside no checkout.
-# Nothing is installed. Usage: sudo scripts/containerd-versions.sh 1.7|2
+# Nothing is installed. Usage: sudo scripts/containerd-versions.sh 1.7|2.1
 set -eu
 case "${1:-}" in
   1.7) suites=(trixie) ;;
-  2) suites=(sid forky) ;; # sid moves on, one day past 2.x
-  *) echo "scripts/containerd-versions.sh: no recipe for containerd '${1:-}': say 1.7 or 2" >&2; exit 1 ;;
+  2.1) suites=(sid forky) ;; # both move on: the series after this one is tried by hand first and then named here
+  *) echo "scripts/containerd-versions.sh: no recipe for containerd '${1:-}': say 1.7 or 2.1" >&2; exit 1 ;;
 esac
 series=$1
 folder="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/reconciler/containerd-$series"

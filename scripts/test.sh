@@ -104,11 +104,11 @@ for project in "${projects[@]}"; do
   run "$project" "$project"
   case "$project" in
     Containerd)
-      for series in 1.7 2; do
+      for series in 1.7 2.1; do
         again "$series" Containerd --filter-not-namespace Reconciler.Containerd.Tests.Registries --filter-not-trait containerd=none
       done
       ;;
-    EndToEnd) again 2 EndToEnd --filter-trait containerd=every ;;
+    EndToEnd) again 2.1 EndToEnd --filter-trait containerd=every ;;
   esac
 done
 step "done"
