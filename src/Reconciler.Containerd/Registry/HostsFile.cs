@@ -1,3 +1,4 @@
+using Tomlyn;
 using Tomlyn.Parsing;
 using Tomlyn.Syntax;
 
@@ -16,9 +17,7 @@ internal sealed class HostsFile(string file, Func<string, string> seen)
     /// <exception cref="PullException">The message has file, line, key and what is right.</exception>
     public IReadOnlyList<RegistryHost> Read(string text, RegistryHost server)
     {
-        var document = SyntaxParser.Parse(text, file, validate: true);
-        if (document.Diagnostics.FirstOrDefault(found => found.Kind == DiagnosticMessageKind.Error) is { } error)
-            throw new PullException(PullErrorKind.Failed, $"{file}:{error.Span.Start.Line + 1}: it is not TOML: {error.Message}");
+        var document = Parse(text);
         var root = new HostSettings();
         var hosts = new List<HostSettings>();
         foreach (var entry in Entries(document))
@@ -43,6 +42,21 @@ internal sealed class HostsFile(string file, Func<string, string> seen)
             }
         }
         return [.. hosts.Select(host => _reader.Host(host, null)), _reader.Host(root, server)];
+    }
+
+    private DocumentSyntax Parse(string text)
+    {
+        try
+        {
+            var document = SyntaxParser.Parse(text, file, validate: true);
+            return document.Diagnostics.FirstOrDefault(found => found.Kind == DiagnosticMessageKind.Error) is { } error
+                ? throw new PullException(PullErrorKind.Failed, $"{file}:{error.Span.Start.Line + 1}: it is not TOML: {error.Message}")
+                : document;
+        }
+        catch (TomlException e) // nested too deep
+        {
+            throw new PullException(PullErrorKind.Failed, $"{file}: it is not TOML that can be read: {e.Message}", e);
+        }
     }
 
     /// <summary>Every value under its whole path, and every table, in the order of the file.</summary>

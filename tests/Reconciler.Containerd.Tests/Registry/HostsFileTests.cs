@@ -88,6 +88,12 @@ public sealed class HostsFileTests : IDisposable
         Assert.DoesNotContain("secret", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("ca = ", "[")]
+    [InlineData("header = ", "{a = ")]
+    public void Deep_nesting_is_refused(string start, string level) =>
+        Assert.StartsWith("/d/hosts.toml: ", Assert.Throws<PullException>(() => Read(start + string.Concat(Enumerable.Repeat(level, 20_000)))).Message, StringComparison.Ordinal);
+
     [Fact]
     public void Any_text_is_read_or_refused() => CsCheck.Check.Sample(
         CsCheck.Gen.Int[0, Parts.Length - 1].Array[0, 14],
