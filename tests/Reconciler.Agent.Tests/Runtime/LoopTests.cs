@@ -91,6 +91,61 @@ public sealed class LoopTests(SharedDaemon shared)
         await Eventually.UntilAsync(async () => (await node.ObserveAsync(spec)).Count == 0, "it is gone");
     }
 
+    [Fact]
+    public async Task A_resync_lists_images_and_asks_the_watch_and_neither_it_nor_a_heal_lists_processes()
+    {
+        var calls = new CallLog();
+        await using var node = await RuntimeNode.StartAsync(shared.Daemon, collects: false, calls: calls);
+        await using var loop = new RunningLoop(node, new ReconcileOptions { ResyncInterval = TimeSpan.FromMilliseconds(500) });
+        var spec = Named("w" + Names.Unique(), "one", "");
+        loop.Declare(spec);
+        var before = await RunningAsync(node, spec);
+        await ResyncsAsync(calls, 2); // what was read once is read
+
+        await ResyncsAsync(calls, 3);
+        // The container was looked at each time: the watch tells that it runs, at no call.
+        Assert.DoesNotContain(calls.Calls, call => call is "Tasks.Get" or "Tasks.ListPids" or "Containers.Get");
+
+        Signals.Send(before.Pid, Signals.Kill);
+        await RunningAsync(node, spec, before.Id);
+        Assert.DoesNotContain("Tasks.ListPids", calls.Calls);
+        loop.Declare();
+        await Eventually.UntilAsync(async () => (await node.ObserveAsync(spec)).Count == 0, "it is gone");
+    }
+
+    [Fact]
+    public async Task The_processes_of_a_container_are_listed_where_its_shim_leaves_its_life_in_doubt()
+    {
+        await using var first = await RuntimeNode.StartAsync(shared.Daemon);
+        var spec = Named("w" + Names.Unique(), "one", "");
+        var running = await first.CreateAsync(spec);
+        await first.EndAsync();
+        var calls = new CallLog();
+        var shim = DriftTests.ShimOf(running.Pid);
+        Task<RuntimeNode> starting;
+        Signals.Send(shim, Signals.Stop);
+        try
+        {
+            starting = RuntimeNode.StartAsync(shared.Daemon, first, calls: calls);
+            await Eventually.UntilAsync(() => calls.Calls.Contains("Tasks.ListPids"), "its processes are listed");
+        }
+        finally
+        {
+            Signals.Send(shim, Signals.Continue);
+        }
+
+        await using var next = await starting;
+        var found = await next.UntilAsync(spec, container => container.State == ContainerState.Running, "it is known to run");
+        Assert.Equal((running.Id, running.Pid), (found.Id, found.Pid));
+        await next.RemoveAsync(spec);
+    }
+
+    private static async Task ResyncsAsync(CallLog calls, int count)
+    {
+        calls.Clear();
+        await Eventually.UntilAsync(() => calls.Calls.Count(call => call == "Images.List") >= count, $"{count} full lists");
+    }
+
     private bool IsAlive(int pid, string id) => Leftovers.CgroupsOf(shared.Daemon.Namespace)
         .Select(folder => $"{folder}/{id}/cgroup.procs")
         .Where(File.Exists)
@@ -112,9 +167,9 @@ public sealed class LoopTests(SharedDaemon shared)
         private readonly ReconcileLoop _loop;
         private readonly Task _run;
 
-        public RunningLoop(RuntimeNode node)
+        public RunningLoop(RuntimeNode node, ReconcileOptions? options = null)
         {
-            _loop = new ReconcileLoop(node.Runtime, Sink, TimeProvider.System, new ReconcileOptions(), NullLogger<ReconcileLoop>.Instance);
+            _loop = new ReconcileLoop(node.Runtime, Sink, TimeProvider.System, options ?? new ReconcileOptions(), NullLogger<ReconcileLoop>.Instance);
             _run = _loop.RunAsync([this], _stop.Token);
         }
 

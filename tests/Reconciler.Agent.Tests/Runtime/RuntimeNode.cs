@@ -81,15 +81,18 @@ internal sealed class RuntimeNode : IAsyncDisposable
     /// <param name="before">An earlier life whose folders are used again.</param>
     /// <param name="address">A proxy before the daemon; null = the daemon itself.</param>
     /// <param name="collects">Reads the events; false = a loop does, and also recovers.</param>
-    public static async Task<RuntimeNode> StartAsync(ContainerdDaemon daemon, RuntimeNode? before = null, string? plainHttp = null, bool collects = true, string? address = null)
+    /// <param name="calls">Notes the calls; null = nobody does.</param>
+    public static async Task<RuntimeNode> StartAsync(
+        ContainerdDaemon daemon, RuntimeNode? before = null, string? plainHttp = null, bool collects = true, string? address = null, CallLog? calls = null)
     {
-        var client = await ContainerdClient.ConnectAsync(
+        var client = await ContainerdClient.OpenAsync(
             new ContainerdClientOptions
             {
                 Address = address ?? daemon.Address,
                 Namespace = daemon.Namespace,
                 Registry = new RegistryOptions { PlainHttpHosts = plainHttp is null ? [] : [plainHttp] },
             },
+            calls,
             TestContext.Current.CancellationToken);
         var own = before is null ? new TempFolder() : null;
         var node = new RuntimeNode(daemon, client, before?.Folder ?? own!.Path, own, collects);

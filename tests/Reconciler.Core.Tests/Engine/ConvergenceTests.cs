@@ -27,9 +27,9 @@ public sealed class ConvergenceTests
         // What may not pull goes on once another key has pulled its image.
         var waiting = simulation.Plan().Where(p => p.Plan.Condition.Reason == ConditionReason.ErrImageNeverPull).Select(p => p.Key).ToHashSet();
         simulation.Pass();
-        // An image is found unused only once the last container that used it is gone.
+        // An image is found unused only once the last container that used it is gone, and an exit is recorded once it was stopped.
         var left = simulation.Plan().Where(p => !waiting.Contains(p.Key)).SelectMany(p => p.Plan.Actions);
-        Assert.DoesNotContain(left, action => action is not NodeAction.MarkImage and not NodeAction.RemoveImage);
+        Assert.DoesNotContain(left, action => action is not NodeAction.MarkImage and not NodeAction.RemoveImage and not NodeAction.RecordExit);
         simulation.Pass();
         simulation.Pass();
         Assert.Empty(simulation.Plan().SelectMany(p => p.Plan.Actions));

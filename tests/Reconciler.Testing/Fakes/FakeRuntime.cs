@@ -100,7 +100,11 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
             : node.GetImage(spec.Process.Image)?.Digest;
         if (digest is null) throw new RuntimeException(RuntimeErrorKind.Conflict, "ImageNotFound", "the image went before us");
         var id = $"{spec.Namespace}-{spec.Workload}-{spec.Name}-{action.Incarnation}";
-        if (node.Get(id) is not null) node.Violate($"{spec.Key}: {id} created twice");
+        if (node.Get(id) is not null)
+        {
+            node.Violate($"{spec.Key}: {id} created twice");
+            throw new RuntimeException(RuntimeErrorKind.Conflict, "Changed", $"{id} exists already");
+        }
         node.Put(new ActualContainer
         {
             Id = id, Key = spec.Key, SpecHash = spec.Hash, Source = spec.Source, State = ContainerState.NoTask, Incarnation = action.Incarnation,
@@ -140,14 +144,13 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
             await Task.Delay(by - node.Time.GetUtcNow(), node.Time, cancellation);
         node.End(action.Id, 137, "");
         Step("stop: ended", cancellation);
-        node.Change(action.Id, c => c with { ExitRecorded = true });
     }
 
     public Task DeleteContainerAsync(NodeAction.DeleteContainer action, CancellationToken cancellation)
     {
         Begin(action, "delete", cancellation);
         if (node.Get(action.Id) is null) throw NotFound(action.Id);
-        if (node.Get(action.Id) is { IsLive: true } live) node.Violate($"{live.Key}: {action.Id} deleted alive");
+        if (node.Get(action.Id) is { IsLive: true } live) throw Runs(live, "deleted");
         Step("delete: task", cancellation);
         node.Remove(action.Id);
         Step("delete: record", cancellation);
@@ -158,6 +161,7 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
     {
         Begin(action, "record", cancellation);
         if (node.Get(action.Id) is null) throw NotFound(action.Id);
+        if (node.Get(action.Id) is { IsLive: true } live) throw Runs(live, "recorded as ended");
         node.Change(action.Id, c => c with
         {
             ExitRecorded = true, State = ContainerState.Exited, FinishedAt = c.FinishedAt ?? node.Time.GetUtcNow(),
@@ -170,6 +174,7 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
     public Task AdoptContainerAsync(NodeAction.AdoptContainer action, CancellationToken cancellation)
     {
         Begin(action, "adopt", cancellation);
+        if (node.Get(action.Id) is null) throw NotFound(action.Id);
         node.Change(action.Id, c => c with { Source = action.Source, GracePeriod = action.Grace });
         return Task.CompletedTask;
     }
@@ -177,8 +182,13 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
     public Task RemoveImageAsync(NodeAction.RemoveImage action, CancellationToken cancellation)
     {
         Begin(action, "remove image", cancellation);
+        if (node.GetImage(action.Reference) is not { } image) throw NotFound(action.Reference);
+        if (!image.Managed)
+        {
+            node.Violate($"{action.Reference} is not ours and was to be removed");
+            throw new RuntimeException(RuntimeErrorKind.Refused, "NotManaged", $"{action.Reference} was not fetched by the agent");
+        }
         if (node.RegistryAway) throw new RuntimeException(RuntimeErrorKind.Failed, "RegistryUnreachable", "the registry does not answer");
-        if (node.GetImage(action.Reference) is { Managed: false }) node.Violate($"{action.Reference} is not ours and was removed");
         node.DeleteImage(action.Reference);
         return Task.CompletedTask;
     }
@@ -186,7 +196,8 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
     public Task MarkImageAsync(NodeAction.MarkImage action, CancellationToken cancellation)
     {
         Begin(action, "mark image", cancellation);
-        if (node.GetImage(action.Reference) is { } image) node.Put(image with { UnusedSince = action.UnusedSince });
+        if (node.GetImage(action.Reference) is not { } image) throw NotFound(action.Reference);
+        node.Put(image with { UnusedSince = action.UnusedSince, Resolved = image.Resolved && action.UnusedSince is null });
         return Task.CompletedTask;
     }
 
@@ -211,6 +222,12 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
         if (Fault(step) is not { } fault) return;
         if (fault is AgentKilledException) _killed = true;
         throw fault;
+    }
+
+    private RuntimeException Runs(ActualContainer live, string what)
+    {
+        node.Violate($"{live.Key}: {live.Id} {what} alive");
+        return new RuntimeException(RuntimeErrorKind.Conflict, "Running", $"{live.Id} runs");
     }
 
     private static RuntimeException NotFound(string id) => new(RuntimeErrorKind.NotFound, "NotFound", $"{id} is not there");
