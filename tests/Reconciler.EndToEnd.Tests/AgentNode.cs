@@ -59,13 +59,18 @@ public sealed class AgentNode : IAsyncDisposable
 
     public void Withdraw(string file) => File.Delete(Path.Combine(Manifests, file));
 
-    public void StartAgent(string? address = null, params string[] flags)
+    public void StartAgent(string? address = null, params string[] flags) => StartAgentWith(address, ["--manifests", Manifests, .. flags]);
+
+    /// <summary>An agent that follows a cluster, and the folder only where its flags say so.</summary>
+    public void StartClusterAgent(string kubeconfig, params string[] flags) => StartAgentWith(null, ["--kubernetes", "--kubeconfig", kubeconfig, .. flags]);
+
+    private void StartAgentWith(string? address, string[] flags)
     {
         if (_agent is { HasExited: false }) throw new InvalidOperationException("the agent runs already");
         var log = _folder[$"agent{_logs.Count}.log"];
         File.WriteAllText(log, "");
         _logs.Add(log);
-        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" 2>>\"$log\" >&2 </dev/null", "sh", log, Binary, "agent", "--manifests", Manifests, .. flags]);
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" 2>>\"$log\" >&2 </dev/null", "sh", log, Binary, "agent", .. flags]);
         foreach (var (key, value) in Environment(address)) start.Environment[key] = value;
         _agent = Process.Start(start)!;
     }

@@ -19,6 +19,7 @@ internal static class AgentCommand
             "Keep this node's containers and images as the manifests declare them.",
             "reconciler agent --manifests /etc/reconciler/manifests",
             "reconciler agent --manifests ./site --manifests ./local --node-labels zone=north,disk=ssd",
+            "reconciler agent --kubernetes --kubeconfig /etc/reconciler/kubeconfig",
             "reconciler agent --embedded-containerd --manifests ./site    # needs no containerd service")
         {
             Notes = "It waits for containerd where that is absent, says READY on standard error once it reconciles, and leaves the containers running when it stops.",
@@ -30,7 +31,7 @@ internal static class AgentCommand
 
     private static async Task<int> RunAsync(NodeOptions options, CliConsole console, CancellationToken cancellation)
     {
-        if (options.Manifests.Count == 0) throw new CommandException("nothing declares what should run: give --manifests DIR");
+        if (options.Manifests.Count == 0 && !options.Kubernetes) throw new CommandException("nothing declares what should run: give --manifests DIR, --kubernetes, or both");
         if (options is { EmbeddedContainerd: true, ContainerdAddressGiven: true })
         {
             throw new CommandException("--embedded-containerd has its own socket: leave --containerd-address out, or the other");

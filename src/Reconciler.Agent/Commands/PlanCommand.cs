@@ -52,11 +52,11 @@ internal static class PlanCommand
     private static IReadOnlyList<SourceState> States(NodeOptions options, string? folder, CliConsole console)
     {
         var memory = StateMemory.Read(options.StateDir, console.Time.GetUtcNow());
-        if (folder is not null) return Declarations.ReadInstead(folder, Declarations.WithFoldersOf(memory.State, options));
-        if (options.Manifests.Count > 0) return Declarations.Read(options, console.Time);
-        var known = Declarations.WithFoldersOf(memory.State, options);
-        return known.Manifests.Count > 0 && known.Manifests.All(path => path.StartsWith('/'))
+        if (folder is not null) return Declarations.ReadInstead(folder, Declarations.WithSourcesOf(memory.State, options));
+        if (options.Manifests.Count > 0 || options.Kubernetes) return Declarations.Read(options, console.Time);
+        var known = Declarations.WithSourcesOf(memory.State, options);
+        return (known.Manifests.Count > 0 || known.Kubernetes) && known.Manifests.All(path => path.StartsWith('/'))
             ? Declarations.Read(known, console.Time)
-            : throw new CommandException("no folder to plan for: give --manifests DIR or -f DIR");
+            : throw new CommandException("nothing to plan for: give --manifests DIR, --kubernetes or -f DIR");
     }
 }

@@ -1,6 +1,7 @@
 using System.Reflection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Cluster;
 using Reconciler.Agent.Logs;
 using Reconciler.Agent.Node;
 using Reconciler.Agent.Runtime;
@@ -72,6 +73,7 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
 
     private async Task ReconcileAsync(StateSink sink, CancellationToken stop)
     {
+        using var cluster = ClusterPart.Open(options, time, loggers); // a configuration that cannot be used is told before anything waits
         await using var client = await ConnectAsync(sink, stop);
         var server = await client.ServerAsync(stop);
         sink.SetPhase("WaitingForLock", "another agent serves this containerd and namespace");
@@ -80,14 +82,15 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
 
         var files = new LogFiles(options.LogDir, time, options.HostRoot);
         await using var runtime = new ContainerdRuntime(client, options, files, time, loggers.CreateLogger<ContainerdRuntime>());
-        var sources = Declarations.FoldersOf(options, time, loggers).Select(folder => new ReportedSource(folder, sink, loggers.CreateLogger<ReportedSource>()));
+        IReadOnlyList<IDesiredSource> declaring = [.. Declarations.FoldersOf(options, time, loggers), .. cluster is null ? [] : new IDesiredSource[] { cluster.Source }];
+        var sources = declaring.Select(source => new ReportedSource(source, sink, loggers.CreateLogger<ReportedSource>()));
         using var loop = new ReconcileLoop(runtime, sink, time, new ReconcileOptions { ResyncInterval = options.ResyncInterval, StopLimit = DrainLimit }, loggers.CreateLogger<ReconcileLoop>());
         var cutter = new LogCutter(files, options, time, loggers.CreateLogger<LogCutter>());
 
         sink.SetPhase("Running");
         LogReady(client.Options.Address, options.ContainerdNamespace);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Task[] parts = [loop.RunAsync([.. sources], ended.Token), cutter.RunAsync(ended.Token), ShowPullsAsync(runtime, sink, ended.Token)];
+        Task[] parts = [loop.RunAsync([.. sources], ended.Token), cutter.RunAsync(ended.Token), ShowPullsAsync(runtime, sink, ended.Token), .. cluster is null ? [] : new[] { cluster.RunAsync(sink, runtime, ended.Token) }];
         var first = await Task.WhenAny(parts);
         await ended.CancelAsync();
         foreach (var part in parts) await part.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -148,6 +151,7 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         StartedAt = time.GetUtcNow(),
         Node = options.NodeName,
         Manifests = options.Manifests,
+        Kubernetes = options.Kubernetes,
         Phase = "Starting",
     };
 

@@ -6,6 +6,7 @@ using Reconciler.Core.Engine;
 using Reconciler.Core.Model;
 using Reconciler.Core.Ports;
 using Reconciler.Sources.Files;
+using Reconciler.Sources.Kubernetes;
 using Reconciler.Sources.Manifests;
 
 namespace Reconciler.Agent.Hosting;
@@ -21,17 +22,21 @@ internal static class Declarations
     public static IReadOnlyList<IDesiredSource> FoldersOf(NodeOptions options, TimeProvider time, ILoggerFactory loggers) =>
         [.. options.Manifests.Select(folder => new FolderSource(folder, ManifestOptionsOf(options), time, loggers.CreateLogger<FolderSource>()))];
 
-    /// <summary>What an agent with these options would begin with, one state per folder.</summary>
+    /// <summary>What an agent with these options would begin with, one state per source; the cluster's as the agent last knew it.</summary>
     public static IReadOnlyList<SourceState> Read(NodeOptions options, TimeProvider time) =>
-        [.. options.Manifests.Select(folder => new FolderSource(folder, ManifestOptionsOf(options), time, NullLogger<FolderSource>.Instance).Read())];
+        [
+            .. options.Manifests.Select(folder => new FolderSource(folder, ManifestOptionsOf(options), time, NullLogger<FolderSource>.Instance).Read()),
+            .. options.Kubernetes ? [KubernetesSource.Read(ManifestOptionsOf(options))] : Array.Empty<SourceState>(),
+        ];
 
     /// <summary>What they would be if the agent's first folder had another one's content, and its others none.</summary>
     public static IReadOnlyList<SourceState> ReadInstead(string folder, NodeOptions options)
     {
         var state = ManifestReader.ReadFolder(folder, ManifestOptionsOf(options)).State;
-        if (options.Manifests.Count == 0) return [state];
+        SourceState[] cluster = options.Kubernetes ? [KubernetesSource.Read(ManifestOptionsOf(options))] : [];
+        if (options.Manifests.Count == 0) return [state, .. cluster];
         var names = options.Manifests.Select(flag => "file:" + (flag.TrimEnd('/') is { Length: > 0 } trimmed ? trimmed : "/")).ToList();
-        return [Rename(state, names[0]), .. names.Skip(1).Select(name => new SourceState { Source = name, Synced = true })];
+        return [Rename(state, names[0]), .. names.Skip(1).Select(name => new SourceState { Source = name, Synced = true }), .. cluster];
     }
 
     public static DesiredState Together(IReadOnlyList<SourceState> states)
@@ -41,9 +46,9 @@ internal static class Declarations
         return store.Current;
     }
 
-    /// <summary>The options, completed by the folders of the agent that runs here or ran here last.</summary>
-    public static NodeOptions WithFoldersOf(AgentState? state, NodeOptions options) =>
-        options.Manifests.Count == 0 && state?.Agent is { Manifests.Count: > 0 } agent ? options with { Manifests = agent.Manifests } : options;
+    /// <summary>The options, completed by the sources of the agent that runs here or ran here last.</summary>
+    public static NodeOptions WithSourcesOf(AgentState? state, NodeOptions options) =>
+        options is { Manifests.Count: 0, Kubernetes: false } && state?.Agent is { } agent ? options with { Manifests = agent.Manifests, Kubernetes = agent.Kubernetes } : options;
 
     private static SourceState Rename(SourceState state, string name)
     {

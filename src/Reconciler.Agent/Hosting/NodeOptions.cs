@@ -24,6 +24,18 @@ public sealed record NodeOptions
     /// <summary>Folders as given on the command line.</summary>
     public IReadOnlyList<string> Manifests { get; init; } = [];
 
+    /// <summary>Follow this node's NodeWorkloads in a cluster.</summary>
+    public bool Kubernetes { get; init; }
+
+    /// <summary>Null = the service account of the pod.</summary>
+    public string? Kubeconfig { get; init; }
+
+    /// <summary>Where this node's Lease is; null = the pod's namespace, else reconciler-system.</summary>
+    public string? LeaseNamespace { get; init; }
+
+    /// <summary>What an API server that went back in time lacks may go.</summary>
+    public bool AcceptDataLoss { get; init; }
+
     public IReadOnlyDictionary<string, string> NodeLabels { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Registry hosts (host[:port]) spoken to without TLS.</summary>

@@ -33,6 +33,18 @@ internal static class Settings
 
     public static readonly Setting Manifests = new("manifests", "DIR", "folder of YAML that declares what runs; repeatable", SettingShape.Repeatable, ApplyManifests);
 
+    public static readonly Setting Kubernetes = new("kubernetes", "", "follow this node's NodeWorkloads in the cluster", SettingShape.Switch,
+        (o, v) => o with { Kubernetes = SettingValues.Switch(v[0]) });
+
+    public static readonly Setting Kubeconfig = Single("kubeconfig", "FILE", "how to reach the cluster (default: the pod's service account)",
+        (o, v) => o with { Kubeconfig = SettingValues.NotEmpty(v) });
+
+    public static readonly Setting LeaseNamespace = Single("lease-namespace", "NAME", "namespace of this node's Lease (default: the pod's, else reconciler-system)",
+        (o, v) => o with { LeaseNamespace = SettingValues.Namespace(v) });
+
+    public static readonly Setting AcceptDataLoss = new("accept-data-loss", "", "remove what an API server that was reset or restored no longer has",
+        SettingShape.Switch, (o, v) => o with { AcceptDataLoss = SettingValues.Switch(v[0]) });
+
     public static readonly Setting NodeLabels = new("node-labels", "K=V,...", "labels of this node, for NodeWorkloadSets", SettingShape.Pairs, ApplyLabels);
 
     public static readonly Setting PlainHttp = new("plain-http", "HOST[:PORT]", "registry spoken to without TLS; repeatable", SettingShape.Repeatable,
@@ -58,11 +70,11 @@ internal static class Settings
     public static readonly IReadOnlyList<Setting> Node =
         [ContainerdAddress, ContainerdNamespace, StateDir, LogDir, NodeName, HostRoot, EmbeddedContainerd, LogLevel];
 
-    public static readonly IReadOnlyList<Setting> Declaring = [.. Node, Manifests, NodeLabels];
+    public static readonly IReadOnlyList<Setting> Declaring = [.. Node, Manifests, Kubernetes, NodeLabels];
 
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
-    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, .. Registry, LogMaxSize, LogReserve, ResyncInterval];
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogReserve, ResyncInterval];
 
     private static Setting Single(string name, string placeholder, string summary, Func<NodeOptions, string, NodeOptions> apply) =>
         new(name, placeholder, summary, SettingShape.Single, (options, values) => apply(options, values[0]));

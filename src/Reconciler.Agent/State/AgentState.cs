@@ -41,6 +41,9 @@ public sealed record AgentProcess
     /// <summary>Folders as given to it; relative ones belong to its working folder.</summary>
     public IReadOnlyList<string> Manifests { get; init; } = [];
 
+    /// <summary>It follows a cluster.</summary>
+    public bool Kubernetes { get; init; }
+
     /// <summary>Starting, WaitingForContainerd, WaitingForLock, Running, Stopped.</summary>
     public string Phase { get; init; } = "";
 

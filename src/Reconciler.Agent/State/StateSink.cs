@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Reconciler.Core.Engine;
 using Reconciler.Core.Model;
 using Reconciler.Core.Planning;
 using Reconciler.Core.Ports;
@@ -53,6 +54,18 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
             LogBroken(logger, path, e.Message);
         }
         return new StateSink(stateDir, agent, before, time, logger);
+    }
+
+    /// <summary>Raised with each new report.</summary>
+    public ChangeSignal Changed { get; } = new();
+
+    /// <summary>Gets every report that says something new, in order. Must not block or throw.</summary>
+    public Action<StatusReport>? Reported { get; set; }
+
+    /// <summary>The newest report of every key.</summary>
+    public IReadOnlyDictionary<ResourceKey, KeyState> Keys()
+    {
+        lock (_lock) return new Dictionary<ResourceKey, KeyState>(_keys);
     }
 
     public void SetPhase(string phase, string message = "")
@@ -110,6 +123,8 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
             _dirty = true;
         }
         Log(before, report);
+        Reported?.Invoke(report);
+        Changed.Raise();
         Signal();
     }
 
@@ -130,6 +145,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
             if (!_keys.Remove(key)) return;
             _dirty = true;
         }
+        Changed.Raise();
         Signal();
     }
 

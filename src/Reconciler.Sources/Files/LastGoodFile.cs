@@ -6,12 +6,12 @@ using System.Text.Json;
 
 namespace Reconciler.Sources.Files;
 
-/// <summary>Keeps a folder's last good documents over a restart of the agent: a checksum line, then JSON. Readable by the owner only, since env values are in it.</summary>
+/// <summary>Keeps a folder's last good documents over a restart of the agent.</summary>
 internal sealed class LastGoodFile(string path)
 {
     private const int Version = 1;
 
-    private byte[] _saved = [];
+    private readonly ChecksummedFile _file = new(path);
 
     /// <summary>Under the state dir, one per flag.</summary>
     public static LastGoodFile For(string stateDir, string flag) =>
@@ -20,25 +20,11 @@ internal sealed class LastGoodFile(string path)
     /// <summary>Empty where there is no file; also where it is broken, and then <paramref name="error"/> says how.</summary>
     public FolderMemory Load(out string? error)
     {
-        error = null;
         try
         {
-            var content = File.ReadAllBytes(path);
-            var end = content.AsSpan().IndexOf((byte)'\n');
-            if (end < 0 || !content.AsSpan(0, end).SequenceEqual(Checksum(content.AsSpan(end + 1))))
-            {
-                error = $"{path} is damaged";
-                return FolderMemory.Empty;
-            }
-            var memory = Parse(content.AsMemory(end + 1));
-            _saved = content;
-            return memory;
+            return _file.Load(out error) is { } body ? Parse(body) : FolderMemory.Empty;
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return FolderMemory.Empty;
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException)
         {
             error = $"{path} cannot be read: {e.Message}";
             return FolderMemory.Empty;
@@ -48,30 +34,7 @@ internal sealed class LastGoodFile(string path)
     /// <summary>Atomic and durable; writes nothing when nothing changed.</summary>
     /// <exception cref="IOException">The disk is full or gone; the old file stays.</exception>
     /// <exception cref="UnauthorizedAccessException">The state dir may not be written to.</exception>
-    public void Save(FolderMemory memory)
-    {
-        var body = Write(memory);
-        byte[] content = [.. Checksum(body), (byte)'\n', .. body];
-        if (content.AsSpan().SequenceEqual(_saved)) return;
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var temporary = path + ".tmp";
-        File.Delete(temporary);
-        var options = new FileStreamOptions
-        {
-            Mode = FileMode.CreateNew,
-            Access = FileAccess.Write,
-            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
-        };
-        using (var file = new FileStream(temporary, options))
-        {
-            file.Write(content);
-            file.Flush(flushToDisk: true);
-        }
-        File.Move(temporary, path, overwrite: true);
-        _saved = content;
-    }
-
-    private static byte[] Checksum(ReadOnlySpan<byte> body) => Encoding.ASCII.GetBytes("sha256:" + Convert.ToHexStringLower(SHA256.HashData(body)));
+    public void Save(FolderMemory memory) => _file.Save(Write(memory));
 
     private static byte[] Write(FolderMemory memory)
     {

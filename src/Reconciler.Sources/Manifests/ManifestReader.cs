@@ -46,6 +46,14 @@ public static class ManifestReader
         return new FileReading(file, source, options).Read(text);
     }
 
+    /// <summary>One object as an API server gives it; problems name no line.</summary>
+    /// <param name="name">What problems call it.</param>
+    /// <param name="json">UTF-8 JSON.</param>
+    /// <param name="source">Source label of what it declares.</param>
+    /// <param name="options">This node.</param>
+    internal static ManifestFile ReadObject(string name, ReadOnlyMemory<byte> json, string source, ManifestOptions options) =>
+        new FileReading(name, source, options).Read(JsonNodes.Read(json));
+
     internal static ManifestFile Unreadable(string file, string message, string remedy) => new()
     {
         Documents = [new ManifestDocument { Line = 0, Identity = null, Refused = true }],
@@ -75,6 +83,12 @@ public static class ManifestReader
                 }
                 if (_count > MaxDocuments) break;
             }
+            return new ManifestFile { Documents = _documents.ToImmutable(), Problems = _problems.ToImmutable(), Ignored = _ignored.ToImmutable() };
+        }
+
+        public ManifestFile Read(ManifestNode root)
+        {
+            ReadRoot(root, "", new ProblemList(file));
             return new ManifestFile { Documents = _documents.ToImmutable(), Problems = _problems.ToImmutable(), Ignored = _ignored.ToImmutable() };
         }
 

@@ -1,0 +1,141 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Runtime;
+using Reconciler.Agent.State;
+using Reconciler.Core.Engine;
+using Reconciler.Core.Model;
+using Reconciler.Core.Planning;
+using Reconciler.Core.Ports;
+using Reconciler.Sources.Kubernetes;
+
+namespace Reconciler.Agent.Cluster;
+
+/// <summary>
+/// Keeps the status of this node's workloads in the API server as the node is: level-triggered, one write per transition, none when nothing
+/// changed. What cannot be written now is written later, whatever happened in between.
+/// </summary>
+internal sealed partial class StatusWriter(
+    ClusterClient client, KubernetesSource source, StateSink sink, ContainerdRuntime runtime, TimeProvider time, ILogger<StatusWriter> logger)
+{
+    /// <summary>Transitions that follow each other at once become one write.</summary>
+    private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(100);
+
+    private static readonly TimeSpan ProgressPeriod = TimeSpan.FromSeconds(5);
+
+    private readonly Dictionary<ObjectName, Written> _written = [];
+
+    /// <param name="Uid">Of the object it was written to.</param>
+    /// <param name="Status">What was written; null = not known what the server has.</param>
+    /// <param name="Since">Per condition type.</param>
+    /// <param name="At">When.</param>
+    /// <param name="Failures">Failed writes in a row.</param>
+    private sealed record Written(
+        string Uid, WorkloadStatus? Status, ImmutableDictionary<string, (bool Status, DateTimeOffset At)> Since, DateTimeOffset At, int Failures);
+
+    public async Task RunAsync(CancellationToken stop)
+    {
+        while (true)
+        {
+            var (view, changed, sinkChanged) = (source.View, source.Changed.Next, sink.Changed.Next);
+            var again = await WriteAllAsync(view, stop);
+            var due = again ?? (runtime.Snapshot().Count > 0 ? ProgressPeriod : Timeout.InfiniteTimeSpan);
+            using var quiet = CancellationTokenSource.CreateLinkedTokenSource(stop);
+            await Task.WhenAny(changed, sinkChanged, Task.Delay(due, time, quiet.Token));
+            await quiet.CancelAsync();
+            await Task.Delay(Gather, time, stop);
+        }
+    }
+
+    /// <summary>How long until something that failed is tried again; null = nothing did.</summary>
+    private async Task<TimeSpan?> WriteAllAsync(ClusterView view, CancellationToken stop)
+    {
+        TimeSpan? again = null;
+        foreach (var gone in _written.Keys.Where(name => !view.Workloads.ContainsKey(name)).ToList()) _written.Remove(gone);
+        if (view.Doubt.Length > 0 && !view.Doubt.StartsWith("SourceRegressed", StringComparison.Ordinal)) return null; // the next view comes with the connection
+        foreach (var (name, workload) in view.Workloads)
+        {
+            var status = await StatusOfAsync(view, workload, stop);
+            if (await WriteAsync(name, workload, status, stop) is { } wait && (again is null || wait < again)) again = wait;
+        }
+        return again;
+    }
+
+    private async Task<WorkloadStatus> StatusOfAsync(ClusterView view, ClusterWorkload workload, CancellationToken stop)
+    {
+        var keys = sink.Keys();
+        if (workload.Object.IsDeleting)
+        {
+            var prefix = workload.Object.Name.Name + "/";
+            var left = keys.Keys.Where(key => key.Kind == ResourceKind.Container && key.Namespace == workload.Object.Name.Namespace && key.Name.StartsWith(prefix, StringComparison.Ordinal)).ToList();
+            return WorkloadStatus.OfDeleted(workload, left);
+        }
+        var actual = new Dictionary<ResourceKey, Actual>();
+        foreach (var resource in workload.Resources)
+        {
+            try
+            {
+                actual[resource.Key] = await runtime.ObserveAsync(resource.Key, null, stop);
+            }
+            catch (RuntimeException)
+            {
+                actual[resource.Key] = Actual.Nothing; // the report tells that containerd is away
+            }
+        }
+        return WorkloadStatus.Of(workload, view.Doubt, key => keys.GetValueOrDefault(key), key => actual[key], runtime.Snapshot());
+    }
+
+    private async Task<TimeSpan?> WriteAsync(ObjectName name, ClusterWorkload workload, WorkloadStatus status, CancellationToken stop)
+    {
+        var before = _written.GetValueOrDefault(name);
+        if (before is null || before.Uid != workload.Object.Uid) before = ReadBack(workload.Object);
+        if (before.Status == status) return null;
+        var now = time.GetUtcNow();
+        if (before is { Status: { } last, Failures: 0 } // a pull that goes on is no transition
+            && last.Settled == status.Settled && now - before.At is var passed && passed < ProgressPeriod) return ProgressPeriod - passed;
+        var since = status.Conditions.ToImmutableDictionary(
+            condition => condition.Type,
+            condition => before.Since.TryGetValue(condition.Type, out var old) && old.Status == condition.Status ? old : (Status: condition.Status, At: now));
+        try
+        {
+            var path = $"apis/reconciler.dev/v1alpha1/namespaces/{name.Namespace}/nodeworkloads/{name.Name}/status";
+            using var answer = await client.ApplyAsync(path, status.Write(workload.Object, condition => since[condition.Type].At), stop);
+            _written[name] = new Written(workload.Object.Uid, status, since, now, 0);
+            return null;
+        }
+        catch (ClusterException e) when (e.IsConflict || e.IsNotFound)
+        {
+            _written[name] = before with { Failures = before.Failures + 1 };
+            return Backoff.WhileUnavailable(before.Failures + 1); // the watch brings the newer object, or its deletion
+        }
+        catch (ClusterException e)
+        {
+            LogNotWritten(name, e.Message);
+            var wait = Backoff.AfterFailure(before.Failures + 1, Random.Shared.NextDouble());
+            _written[name] = before with { Failures = before.Failures + 1 };
+            return e.RetryAfter is { } told && told > wait ? told : wait;
+        }
+    }
+
+    /// <summary>Transition times outlive the agent: they are taken from the object.</summary>
+    private Written ReadBack(ClusterObject workload)
+    {
+        var since = ImmutableDictionary.CreateBuilder<string, (bool, DateTimeOffset)>();
+        using var document = JsonDocument.Parse(workload.Json);
+        if (document.RootElement.TryGetProperty("status", out var status) && status.ValueKind == JsonValueKind.Object
+            && status.TryGetProperty("conditions", out var conditions) && conditions.ValueKind == JsonValueKind.Array)
+        {
+            foreach (var condition in conditions.EnumerateArray())
+            {
+                if (condition.TryGetProperty("type", out var type) && condition.TryGetProperty("status", out var is_) && condition.TryGetProperty("lastTransitionTime", out var at)
+                    && DateTimeOffset.TryParse(at.GetString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var when))
+                    since[type.GetString()!] = (is_.GetString() == "True", when);
+            }
+        }
+        return new Written(workload.Uid, null, since.ToImmutable(), time.GetUtcNow(), 0);
+    }
+
+    [LoggerMessage(3001, LogLevel.Warning, "The status of {Name} could not be written: {Message}")]
+    private partial void LogNotWritten(ObjectName name, string message);
+}
