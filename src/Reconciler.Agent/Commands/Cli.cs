@@ -44,6 +44,7 @@ public static class Cli
         var root = new RootCommand("Keeps the containers and images of one Linux node as declared, on containerd.")
         {
             AgentCommand.Build(console),
+            ControllerCommand.Build(console),
             PlanCommand.Build(console),
             GetCommand.Build(console),
             LogsCommand.Build(console),

@@ -59,7 +59,7 @@ internal sealed class ConfigFile
     {
         if (parser.Current is not Scalar key) throw Wrong(parser.Current!, "the name of a setting");
         parser.MoveNext();
-        var setting = Settings.Agent.FirstOrDefault(s => s.Name == key.Value)
+        var setting = Settings.All.FirstOrDefault(s => s.Name == key.Value)
             ?? throw Wrong(key, $"a setting; \"{key.Value}\" is none{Nearest(key.Value)}");
         var values = ParseValues(parser, setting);
         if (!_entries.TryAdd(setting.Name, (values, key.Start.Line))) throw Wrong(key, $"each setting once; {key.Value} is there twice");
@@ -98,7 +98,7 @@ internal sealed class ConfigFile
 
     private static string Nearest(string word)
     {
-        var near = Settings.Agent.Select(s => s.Name)
+        var near = Settings.All.Select(s => s.Name)
             .Where(name => name.StartsWith(word, StringComparison.Ordinal) || name.Replace("-", "", StringComparison.Ordinal).Equals(
                 word.Replace("-", "", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase))
             .FirstOrDefault();

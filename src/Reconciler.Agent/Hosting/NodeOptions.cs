@@ -33,6 +33,9 @@ public sealed record NodeOptions
     /// <summary>Where this node's Lease is; null = the pod's namespace, else reconciler-system.</summary>
     public string? LeaseNamespace { get; init; }
 
+    /// <summary>Where the controllers' Lease is; null = where the agents' are.</summary>
+    public string? LeaderElectionNamespace { get; init; }
+
     /// <summary>What an API server that went back in time lacks may go.</summary>
     public bool AcceptDataLoss { get; init; }
 

@@ -39,8 +39,11 @@ internal static class Settings
     public static readonly Setting Kubeconfig = Single("kubeconfig", "FILE", "how to reach the cluster (default: the pod's service account)",
         (o, v) => o with { Kubeconfig = SettingValues.NotEmpty(v) });
 
-    public static readonly Setting LeaseNamespace = Single("lease-namespace", "NAME", "namespace of this node's Lease (default: the pod's, else reconciler-system)",
+    public static readonly Setting LeaseNamespace = Single("lease-namespace", "NAME", "namespace of the agents' Leases (default: the pod's, else reconciler-system)",
         (o, v) => o with { LeaseNamespace = SettingValues.Namespace(v) });
+
+    public static readonly Setting LeaderElectionNamespace = Single("leader-election-namespace", "NAME", "namespace of the controllers' Lease (default: that of --lease-namespace)",
+        (o, v) => o with { LeaderElectionNamespace = SettingValues.Namespace(v) });
 
     public static readonly Setting AcceptDataLoss = new("accept-data-loss", "", "remove what an API server that was reset or restored no longer has",
         SettingShape.Switch, (o, v) => o with { AcceptDataLoss = SettingValues.Switch(v[0]) });
@@ -75,6 +78,11 @@ internal static class Settings
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
     public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogReserve, ResyncInterval];
+
+    public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel];
+
+    /// <summary>What a config file may hold.</summary>
+    public static readonly IReadOnlyList<Setting> All = [.. Agent, LeaderElectionNamespace];
 
     private static Setting Single(string name, string placeholder, string summary, Func<NodeOptions, string, NodeOptions> apply) =>
         new(name, placeholder, summary, SettingShape.Single, (options, values) => apply(options, values[0]));

@@ -14,7 +14,7 @@ internal static class SettingsReader
         var path = configPath ?? NullIfEmpty(environment(Settings.ConfigVariable));
         var config = path is null ? null : ConfigFile.Read(path);
         var options = new NodeOptions { NodeName = "" };
-        foreach (var setting in Settings.Agent)
+        foreach (var setting in Settings.All)
         {
             if (config is not null && config.TryGet(setting, out var values, out var place)) options = Apply(setting, options, values, place);
             if (!settings.Contains(setting)) continue;

@@ -22,8 +22,9 @@ public sealed class CliTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData("", "agent", "plan", "get", "logs", "pull", "validate", "version")]
+    [InlineData("", "agent", "controller", "plan", "get", "logs", "pull", "validate", "version")]
     [InlineData("agent", "--manifests <DIR>", "--embedded-containerd", "--log-reserve <SHARE>", "RECONCILER_STATE_DIR", "Examples:", "reconciler agent --manifests /etc")]
+    [InlineData("controller", "--kubeconfig <FILE>", "--leader-election-namespace <NAME>", "--lease-namespace <NAME>", "--log-level <LEVEL>", "one leads and acts", "Examples:")]
     [InlineData("plan", "--filename <DIR>", "--node-labels", "Exit code 0", "Examples:")]
     [InlineData("get containers", "--namespace <NS>", "json|yaml|wide|name", "READY means running, until there are probes", "Examples:")]
     [InlineData("get images", "-o wide", "Examples:")]
@@ -46,6 +47,7 @@ public sealed class CliTests : IDisposable
     [InlineData("--log-reserve: \"7\"", "agent --manifests a --log-reserve 7")]
     [InlineData("--containerd-address: \"x\"", "get containers --containerd-address x")]
     [InlineData("give --manifests DIR", "agent")]
+    [InlineData("/none/kubeconfig: there is no such file", "controller --kubeconfig /none/kubeconfig")]
     [InlineData("--containerd-address out", "agent --manifests a --embedded-containerd --containerd-address /x")]
     [InlineData("--output: \"xml\"", "get images -o xml")]
     [InlineData("--tail: \"x\"", "logs web --tail x")]

@@ -14,8 +14,8 @@ public sealed class SettingsTests : IDisposable
     public void Every_setting_can_be_given_as_flag_variable_and_key()
     {
         var samples = Samples.ToDictionary(sample => sample.Name);
-        Assert.Equal(Settings.Agent.Select(setting => setting.Name).Order(), samples.Keys.Order());
-        foreach (var setting in Settings.Agent)
+        Assert.Equal(Settings.All.Select(setting => setting.Name).Order(), samples.Keys.Order());
+        foreach (var setting in Settings.All)
         {
             var (_, values, check) = samples[setting.Name];
             check(Read(flags: new() { [setting.Name] = values }));
@@ -126,7 +126,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("registry-hosts-dir", "certs.d", "absolute path")]
     public void A_bad_value_is_named_with_its_place_and_what_is_right(string name, string value, string right)
     {
-        var setting = Settings.Agent.Single(s => s.Name == name);
+        var setting = Settings.All.Single(s => s.Name == name);
         var flag = Assert.Throws<SettingException>(() => Read(new() { [name] = [value] })).Message;
         Assert.StartsWith($"--{name}: \"{value}\"", flag, StringComparison.Ordinal);
         Assert.Contains(right, flag, StringComparison.Ordinal);
@@ -191,6 +191,11 @@ public sealed class SettingsTests : IDisposable
         ("plain-http", ["localhost:5000", "[::1]:5000"], o => Assert.Equal(["localhost:5000", "[::1]:5000"], o.PlainHttp)),
         ("docker-config", ["/root/config.json"], o => Assert.Equal("/root/config.json", o.DockerConfig)),
         ("registry-hosts-dir", ["/etc/certs.d/"], o => Assert.Equal("/etc/certs.d", o.RegistryHostsDir)),
+        ("kubernetes", ["true"], o => Assert.True(o.Kubernetes)),
+        ("kubeconfig", ["/etc/kubeconfig"], o => Assert.Equal("/etc/kubeconfig", o.Kubeconfig)),
+        ("lease-namespace", ["kube-system"], o => Assert.Equal("kube-system", o.LeaseNamespace)),
+        ("accept-data-loss", ["true"], o => Assert.True(o.AcceptDataLoss)),
+        ("leader-election-namespace", ["kube-system"], o => Assert.Equal("kube-system", o.LeaderElectionNamespace)),
         ("log-max-size", ["1.5Mi"], o => Assert.Equal(1572864, o.LogMaxBytes)),
         ("log-reserve", ["12%"], o => Assert.Equal(0.12, o.LogReserve)),
         ("resync-interval", ["1m30s"], o => Assert.Equal(TimeSpan.FromSeconds(90), o.ResyncInterval)),
@@ -200,6 +205,6 @@ public sealed class SettingsTests : IDisposable
     {
         string? path = null;
         if (config is not null) File.WriteAllText(path = _folder["config.yaml"], config);
-        return SettingsReader.Read(Settings.Agent, setting => flags?.GetValueOrDefault(setting.Name), path, name => variables?.GetValueOrDefault(name));
+        return SettingsReader.Read(Settings.All, setting => flags?.GetValueOrDefault(setting.Name), path, name => variables?.GetValueOrDefault(name));
     }
 }

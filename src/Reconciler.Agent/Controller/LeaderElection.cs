@@ -1,0 +1,184 @@
+using System.Text;
+using System.Text.Json;
+using k8s;
+using k8s.Models;
+using Microsoft.Extensions.Logging;
+using Reconciler.Sources.Kubernetes;
+
+namespace Reconciler.Agent.Controller;
+
+/// <summary>Where candidates meet, and how patient they are.</summary>
+internal sealed record ElectionOptions
+{
+    public required string Namespace { get; init; }
+
+    public string Name { get; init; } = "reconciler-controller";
+
+    /// <summary>Unique among the candidates.</summary>
+    public required string Identity { get; init; }
+
+    /// <summary>How long others respect a holder that does not renew; whole seconds.</summary>
+    public TimeSpan Duration { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>A holder that could not renew for this long stops acting; well below <see cref="Duration"/>.</summary>
+    public TimeSpan RenewDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
+    public TimeSpan RetryPeriod { get; init; } = TimeSpan.FromSeconds(2);
+}
+
+/// <summary>
+/// One of several candidates acts at a time, by a Lease. Other holders are judged by how long this candidate has seen no change, never by the
+/// times in the record, which are of other clocks.
+/// </summary>
+internal sealed partial class LeaderElection(ClusterClient client, ElectionOptions options, TimeProvider time, ILogger<LeaderElection> logger)
+{
+    private static readonly TimeSpan RequestLimit = TimeSpan.FromSeconds(5);
+
+    private V1Lease? _lease;
+    private string _seen = "";
+    private long _seenAt;
+    private long _renewedAt;
+
+    /// <summary>Acts as leader whenever it is one, until it is told to stop; then the Lease is given back.</summary>
+    /// <param name="lead">Its token ends with the leadership at the latest; it is waited for before the Lease is contended for again.</param>
+    /// <param name="stop">Ends it with an <see cref="OperationCanceledException"/>.</param>
+    public async Task RunAsync(Func<CancellationToken, Task> lead, CancellationToken stop)
+    {
+        while (true)
+        {
+            while (!await TryAsync(stop)) await Task.Delay(options.RetryPeriod * (1 + 0.2 * Random.Shared.NextDouble()), time, stop);
+            LogLeading(options.Identity);
+            using var leading = new CancellationTokenSource(Left(), time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(leading.Token, stop);
+            var work = lead(either.Token);
+            var renew = RenewAsync(leading, either.Token);
+            await Task.WhenAny(work, renew);
+            await leading.CancelAsync();
+            await renew.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await work.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (stop.IsCancellationRequested || work.IsFaulted) await ReleaseAsync();
+            if (work.IsFaulted) await work;
+            stop.ThrowIfCancellationRequested();
+            LogLost(options.Identity);
+        }
+    }
+
+    private async Task RenewAsync(CancellationTokenSource leading, CancellationToken stop)
+    {
+        while (true)
+        {
+            await Task.Delay(options.RetryPeriod, time, stop);
+            if (await TryAsync(stop)) leading.CancelAfter(Left());
+            else if (_lease?.Spec?.HolderIdentity is { Length: > 0 } holder && holder != options.Identity) return;
+        }
+    }
+
+    /// <summary>Takes or renews the Lease. False = somebody has it, or the server does not answer.</summary>
+    private async Task<bool> TryAsync(CancellationToken stop)
+    {
+        using var limit = new CancellationTokenSource(RequestLimit, time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, stop);
+        try
+        {
+            if (_lease?.Spec?.HolderIdentity != options.Identity) await ReadAsync(either.Token);
+            if (_lease?.Spec?.HolderIdentity is { Length: > 0 } holder && holder != options.Identity && !HasExpired(_lease)) return false;
+            var began = time.GetTimestamp();
+            await WriteAsync(options.Identity, options.Duration, either.Token);
+            _renewedAt = began;
+            return true;
+        }
+        catch (ClusterException e)
+        {
+            // Whatever was known of it may be out of date now.
+            if (e.IsConflict || e.IsNotFound) _lease = null;
+            LogNotAnswered(e.Message);
+            return false;
+        }
+        catch (JsonException e)
+        {
+            LogNotAnswered($"the Lease {options.Name} cannot be read: {e.Message}");
+            return false;
+        }
+        catch (OperationCanceledException) when (!stop.IsCancellationRequested)
+        {
+            LogNotAnswered("no answer in time");
+            return false;
+        }
+    }
+
+    private async Task ReadAsync(CancellationToken cancellation)
+    {
+        try
+        {
+            using var answer = await client.GetAsync($"{Path}/{options.Name}", cancellation);
+            _lease = KubernetesJson.Deserialize<V1Lease>(answer.RootElement.GetRawText());
+        }
+        catch (ClusterException e) when (e.IsNotFound)
+        {
+            _lease = null;
+        }
+        if (_lease?.Metadata.ResourceVersion is { } version && version != _seen) (_seen, _seenAt) = (version, time.GetTimestamp());
+    }
+
+    /// <summary>By the holder's own idea of its length.</summary>
+    private bool HasExpired(V1Lease lease) => time.GetElapsedTime(_seenAt) >= TimeSpan.FromSeconds(lease.Spec.LeaseDurationSeconds ?? options.Duration.TotalSeconds);
+
+    private async Task WriteAsync(string holder, TimeSpan duration, CancellationToken cancellation)
+    {
+        var lease = _lease ?? new V1Lease
+        {
+            ApiVersion = "coordination.k8s.io/v1", Kind = "Lease", Metadata = new V1ObjectMeta { Name = options.Name, NamespaceProperty = options.Namespace },
+        };
+        lease.Metadata.ManagedFields = null;
+        var now = Micro(time.GetUtcNow());
+        lease.Spec ??= new V1LeaseSpec();
+        if (lease.Spec.HolderIdentity != holder && holder.Length > 0)
+        {
+            lease.Spec.AcquireTime = now;
+            lease.Spec.LeaseTransitions = (lease.Spec.LeaseTransitions ?? -1) + 1;
+        }
+        (lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds) = (holder, now, (int)duration.TotalSeconds);
+        _lease = null; // until the server says what it has
+        var body = Encoding.UTF8.GetBytes(KubernetesJson.Serialize(lease));
+        using var written = lease.Metadata.ResourceVersion is null
+            ? await client.PostAsync(Path, body, cancellation)
+            : await client.PutAsync($"{Path}/{options.Name}", body, cancellation);
+        _lease = KubernetesJson.Deserialize<V1Lease>(written.RootElement.GetRawText());
+    }
+
+    /// <summary>The next candidate need not wait. Best effort: without it the Lease expires.</summary>
+    private async Task ReleaseAsync()
+    {
+        using var limit = new CancellationTokenSource(RequestLimit, time);
+        try
+        {
+            if (_lease is null) await ReadAsync(limit.Token);
+            if (_lease?.Spec?.HolderIdentity == options.Identity) await WriteAsync("", TimeSpan.FromSeconds(1), limit.Token);
+        }
+        catch (Exception e) when (e is ClusterException or OperationCanceledException or JsonException)
+        {
+            LogNotAnswered(e.Message);
+        }
+    }
+
+    private string Path => $"apis/coordination.k8s.io/v1/namespaces/{options.Namespace}/leases";
+
+    /// <summary>Of the leadership, counted from when the last renewal was sent: others may have counted from then.</summary>
+    private TimeSpan Left()
+    {
+        var left = options.RenewDeadline - time.GetElapsedTime(_renewedAt);
+        return left > TimeSpan.Zero ? left : TimeSpan.Zero;
+    }
+
+    /// <summary>The server wants six digits, and the library leaves a fraction of zero out.</summary>
+    private static DateTime Micro(DateTimeOffset at) => at.UtcDateTime.Ticks % TimeSpan.TicksPerSecond == 0 ? at.UtcDateTime.AddMicroseconds(1) : at.UtcDateTime;
+
+    [LoggerMessage(3601, LogLevel.Information, "{Identity} leads")]
+    private partial void LogLeading(string identity);
+
+    [LoggerMessage(3602, LogLevel.Warning, "{Identity} leads no longer: its Lease could not be renewed")]
+    private partial void LogLost(string identity);
+
+    [LoggerMessage(3603, LogLevel.Warning, "Leader election: {Message}")]
+    private partial void LogNotAnswered(string message);
+}

@@ -1,0 +1,86 @@
+using System.Buffers;
+using System.Text.Json;
+using Reconciler.Core.Model;
+
+namespace Reconciler.Agent.Controller;
+
+/// <summary>Status of a NodeWorkloadSet; the counters are DaemonSet's.</summary>
+internal sealed record SetStatus
+{
+    /// <summary>-1 = no controller has seen it yet.</summary>
+    public long ObservedGeneration { get; init; } = -1;
+
+    public string UpdateRevision { get; init; } = "";
+
+    /// <summary>Nodes that shall have a copy.</summary>
+    public int DesiredNumberScheduled { get; init; }
+
+    /// <summary>Those of them that have one.</summary>
+    public int CurrentNumberScheduled { get; init; }
+
+    public int UpdatedNumberScheduled { get; init; }
+
+    public int NumberReady { get; init; }
+
+    /// <summary>Ready for minReadySeconds.</summary>
+    public int NumberAvailable { get; init; }
+
+    public int NumberUnavailable { get; init; }
+
+    /// <summary>Nodes that have a copy and shall not.</summary>
+    public int NumberMisscheduled { get; init; }
+
+    public EquatableArray<ObjectCondition> Conditions { get; init; }
+
+    public ObjectCondition? Condition(string type) => Conditions.FirstOrDefault(condition => condition.Type == type);
+
+    public static SetStatus Read(JsonElement status) => new()
+    {
+        ObservedGeneration = status.Number("observedGeneration") ?? -1,
+        UpdateRevision = status.Text("updateRevision"),
+        DesiredNumberScheduled = Count(status, "desiredNumberScheduled"),
+        CurrentNumberScheduled = Count(status, "currentNumberScheduled"),
+        UpdatedNumberScheduled = Count(status, "updatedNumberScheduled"),
+        NumberReady = Count(status, "numberReady"),
+        NumberAvailable = Count(status, "numberAvailable"),
+        NumberUnavailable = Count(status, "numberUnavailable"),
+        NumberMisscheduled = Count(status, "numberMisscheduled"),
+        Conditions = ObjectCondition.ReadAll(status).Where(condition => condition.Type is SetPlanner.Ready or SetPlanner.Reconciling or SetPlanner.Stalled).ToEquatableArray(),
+    };
+
+    /// <summary>The whole of what is applied to /status; the version keeps it off a set that was made again under the same name.</summary>
+    public byte[] Write(WorkloadSet set)
+    {
+        var buffer = new ArrayBufferWriter<byte>(1024);
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            json.WriteString("apiVersion", "reconciler.dev/v1alpha1");
+            json.WriteString("kind", "NodeWorkloadSet");
+            json.WriteStartObject("metadata");
+            json.WriteString("name", set.Name.Name);
+            json.WriteString("namespace", set.Name.Namespace);
+            json.WriteString("uid", set.Uid);
+            json.WriteString("resourceVersion", set.ResourceVersion);
+            json.WriteEndObject();
+            json.WriteStartObject("status");
+            json.WriteNumber("observedGeneration", ObservedGeneration);
+            json.WriteString("updateRevision", UpdateRevision);
+            json.WriteNumber("desiredNumberScheduled", DesiredNumberScheduled);
+            json.WriteNumber("currentNumberScheduled", CurrentNumberScheduled);
+            json.WriteNumber("updatedNumberScheduled", UpdatedNumberScheduled);
+            json.WriteNumber("numberReady", NumberReady);
+            json.WriteNumber("numberAvailable", NumberAvailable);
+            json.WriteNumber("numberUnavailable", NumberUnavailable);
+            json.WriteNumber("numberMisscheduled", NumberMisscheduled);
+            json.WriteStartArray("conditions");
+            foreach (var condition in Conditions) condition.Write(json);
+            json.WriteEndArray();
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    private static int Count(JsonElement status, string name) => (int)Math.Clamp(status.Number(name) ?? 0, 0, int.MaxValue);
+}
