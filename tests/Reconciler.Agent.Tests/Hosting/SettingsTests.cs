@@ -25,6 +25,18 @@ public sealed class SettingsTests : IDisposable
     }
 
     [Fact]
+    public void The_DaemonSet_gives_settings_that_there_are()
+    {
+        var text = File.ReadAllText(Path.Combine(Checkout.Root, "manifests/base/agent.yaml"));
+        var args = text.Split("args: [")[1].Split(']')[0].Split(',', StringSplitOptions.TrimEntries);
+        Assert.Equal("agent", args[0]);
+        Assert.All(args.Skip(1), arg => Assert.Contains(Settings.Agent, setting => setting.Flag == arg.Split('=')[0]));
+        var variables = text.Split("- name: RECONCILER_").Skip(1).Select(part => "RECONCILER_" + part.Split('\n')[0].Trim()).ToList();
+        Assert.NotEmpty(variables);
+        Assert.All(variables, variable => Assert.Contains(Settings.Agent, setting => setting.Variable == variable));
+    }
+
+    [Fact]
     public void A_flag_goes_before_a_variable_and_a_variable_before_the_file()
     {
         const string file = "state-dir: /file\nlog-dir: /file\nnode-name: file\nmanifests: [file1, file2]\n";
@@ -187,6 +199,10 @@ public sealed class SettingsTests : IDisposable
         ("embedded-containerd", ["true"], o => Assert.True(o.EmbeddedContainerd)),
         ("log-level", ["debug"], o => Assert.Equal(LogLevel.Debug, o.LogLevel)),
         ("manifests", ["a", "./b/"], o => Assert.Equal(["a", "./b/"], o.Manifests)),
+        ("kubernetes", ["true"], o => Assert.True(o.Kubernetes)),
+        ("kubeconfig", ["/etc/kubeconfig"], o => Assert.Equal("/etc/kubeconfig", o.Kubeconfig)),
+        ("lease-namespace", ["agents"], o => Assert.Equal("agents", o.LeaseNamespace)),
+        ("accept-data-loss", ["true"], o => Assert.True(o.AcceptDataLoss)),
         ("node-labels", ["a=1", "example.org/b="], o => Assert.Equal("a=1 example.org/b=", string.Join(' ', o.NodeLabels.Select(l => $"{l.Key}={l.Value}")))),
         ("plain-http", ["localhost:5000", "[::1]:5000"], o => Assert.Equal(["localhost:5000", "[::1]:5000"], o.PlainHttp)),
         ("docker-config", ["/root/config.json"], o => Assert.Equal("/root/config.json", o.DockerConfig)),
