@@ -23,6 +23,7 @@ sweep() {
     [ -n "$ns" ] || continue
     for group in /sys/fs/cgroup/"$ns" /sys/fs/cgroup/*/"$ns"; do
       [ -d "$group" ] || continue
+      find "$group" -name freezer.state -exec sh -c 'echo THAWED >"$1"' sh {} \; 2>/dev/null # nothing frozen dies
       find "$group" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -9 2>/dev/null
       find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
     done

@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
+using Reconciler.Containerd.Tests.Package;
 
 namespace Reconciler.Containerd.Tests;
 
@@ -56,13 +57,7 @@ public sealed partial class VersionTableTests
             .Select(cells => new Row(cells[0], [.. TestName().Matches(cells[2]).Select(match => match.Groups[1].Value)], cells[3..])),
     ];
 
-    private static string Text()
-    {
-        for (var folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
-            if (File.Exists(Path.Combine(folder, "Reconciler.sln")))
-                return File.ReadAllText(Path.Combine(folder, "docs", "containerd-versions.md"));
-        throw new InvalidOperationException("not inside a checkout");
-    }
+    private static string Text() => File.ReadAllText(Path.Combine(Repository.Root, "docs", "containerd-versions.md"));
 
     [GeneratedRegex("`([A-Za-z]+\\.[A-Za-z0-9_]+)`")]
     private static partial Regex TestName();

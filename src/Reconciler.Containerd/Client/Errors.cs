@@ -45,14 +45,16 @@ internal static class Errors
 
     /// <summary>The deadline travels to the shim, and where it strikes there first the daemon passes on the text only.</summary>
     private static bool IsDeadline(RpcException error) =>
-        error.StatusCode == StatusCode.Unknown && error.Status.Detail.Contains("context deadline exceeded", StringComparison.Ordinal);
+        IsReset(error) || (error.StatusCode == StatusCode.Unknown && error.Status.Detail.Contains("context deadline exceeded", StringComparison.Ordinal));
+
+    /// <summary>2.x cancels the stream at the deadline, which may come before this side's own clock strikes. A caller's cancel is no HTTP error.</summary>
+    private static bool IsReset(RpcException error) => error is { StatusCode: StatusCode.Cancelled, Status.DebugException: HttpRequestException };
 
     /// <summary>What failed, for a person: the client's own words for a broken transport speak of an address that nobody gave.</summary>
     public static string Text(RpcException error)
     {
         if (IsConnectionLost(error) && error.Status.DebugException is { } cause) return Connection(cause);
-        // 2.x resets the stream where it sees the deadline first, and the client tells of its transport.
-        if (error is { StatusCode: StatusCode.DeadlineExceeded, Status.DebugException: not null }) return "no answer within the limit";
+        if (error is { StatusCode: StatusCode.DeadlineExceeded, Status.DebugException: not null } || IsReset(error)) return "no answer within the limit";
         var detail = error.Status.Detail;
         // 1.6 and 1.7 repeat the status at the end of the text.
         if (error.StatusCode == StatusCode.Unknown && detail.EndsWith(": unknown", StringComparison.Ordinal)) detail = detail[..^": unknown".Length];

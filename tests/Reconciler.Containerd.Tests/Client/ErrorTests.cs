@@ -49,14 +49,17 @@ public sealed class ErrorTests
         Assert.Equal("do it: " + detail.Replace(": unknown", "", StringComparison.Ordinal), error.Message);
     }
 
-    [Fact]
-    public void A_deadline_that_the_daemon_saw_first_is_one_in_plain_words()
+    [Theory]
+    [InlineData(StatusCode.DeadlineExceeded)]
+    [InlineData(StatusCode.Cancelled)]
+    public void A_deadline_that_the_daemon_saw_first_is_one_in_plain_words(StatusCode code)
     {
-        var status = new Status(StatusCode.DeadlineExceeded, "Error starting gRPC call. HTTP/2 error code 'CANCEL'", new HttpRequestException("reset"));
+        var status = new Status(code, "Error starting gRPC call. HTTP/2 error code 'CANCEL'", new HttpRequestException("reset"));
 
         var error = Errors.Map(new RpcException(status), "do it");
 
         Assert.Equal((true, false, "do it: no answer within the limit"), (error.IsTimeout, error.IsUnavailable, error.Message));
+        Assert.Equal("DeadlineExceeded", error.RpcStatus);
     }
 
     [Fact]

@@ -11,6 +11,7 @@ public static class Leftovers
         await Eventually.UntilAsync(
             () =>
             {
+                Thaw(ns);
                 var alive = ProcessesOf(ns);
                 foreach (var pid in alive) Signals.Send(pid, Signals.Kill);
                 return alive.Count == 0;
@@ -33,7 +34,7 @@ public static class Leftovers
     {
         var pids = new HashSet<int>();
         foreach (var folder in CgroupsOf(ns))
-            foreach (var file in Files(folder))
+            foreach (var file in Files(folder, "cgroup.procs"))
                 foreach (var line in Lines(file))
                     if (int.TryParse(line, CultureInfo.InvariantCulture, out var pid) && !IsZombie(pid)) pids.Add(pid);
         return [.. pids];
@@ -49,6 +50,23 @@ public static class Leftovers
                 yield return $"{controller}/{ns}";
     }
 
+    /// <summary>A runc that was killed while it killed leaves its container frozen, and nothing frozen dies (cgroup v1).</summary>
+    private static void Thaw(string ns)
+    {
+        var frozen = CgroupsOf(ns).SelectMany(folder => Files(folder, "freezer.state"));
+        foreach (var file in frozen.Where(file => Lines(file) is not ["THAWED"]))
+        {
+            try
+            {
+                File.WriteAllText(file, "THAWED");
+            }
+            catch (IOException)
+            {
+                // it is the root of a controller, or it went meanwhile
+            }
+        }
+    }
+
     private static IEnumerable<int> Pids() => Directory.GetDirectories("/proc")
         .Select(path => int.TryParse(Path.GetFileName(path), CultureInfo.InvariantCulture, out var pid) ? pid : 0)
         .Where(pid => pid > 0);
@@ -62,11 +80,11 @@ public static class Leftovers
         return stat.Length == 0 || stat.LastIndexOf(") Z", StringComparison.Ordinal) > 0;
     }
 
-    private static IEnumerable<string> Files(string folder)
+    private static IEnumerable<string> Files(string folder, string name)
     {
         try
         {
-            return Directory.GetFiles(folder, "cgroup.procs", SearchOption.AllDirectories);
+            return Directory.GetFiles(folder, name, SearchOption.AllDirectories);
         }
         catch (DirectoryNotFoundException)
         {
