@@ -4,6 +4,7 @@ using System.CommandLine.Invocation;
 using Reconciler.Agent.Hosting;
 using Reconciler.Containerd;
 using Reconciler.Core.Ports;
+using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Commands;
 
@@ -27,7 +28,9 @@ public static class Cli
         var parsed = Build(console).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0 && parsed.Action is ParseErrorAction)
         {
-            foreach (var error in parsed.Errors) console.Error.WriteLine($"reconciler: {error.Message}");
+            // An unknown command is told as such; that none was given is then no news.
+            var errors = parsed.UnmatchedTokens.Count > 0 && parsed.Errors.Count > 1 ? parsed.Errors.Where(error => !error.Message.StartsWith("Required command", StringComparison.Ordinal)) : parsed.Errors;
+            foreach (var error in errors) console.Error.WriteLine($"reconciler: {error.Message}");
             console.Error.WriteLine($"See {Path(parsed)} --help");
             return Failed;
         }
@@ -68,7 +71,7 @@ public static class Cli
         {
             return Interrupted;
         }
-        catch (Exception e) when (e is SettingException or CommandException or RuntimeException or ContainerdException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is SettingException or CommandException or RuntimeException or ContainerdException or ClusterConfigException or IOException or UnauthorizedAccessException)
         {
             console.Error.WriteLine($"reconciler: {e.Message}");
             return Failed;

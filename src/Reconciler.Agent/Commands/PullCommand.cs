@@ -31,7 +31,7 @@ internal static class PullCommand
         }
         catch (ArgumentException e)
         {
-            throw new CommandException($"\"{reference}\" is not an image reference: {e.Message}");
+            throw new CommandException(e.Message.Split(" (Parameter")[0]);
         }
         await using var client = await NodeConnection.ConnectAsync(options, console.Time, cancellation);
         var image = await client.PullImageAsync(normalised, new PullLines(console.Error), null, cancellation);

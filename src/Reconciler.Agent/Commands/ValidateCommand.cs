@@ -41,7 +41,9 @@ internal static class ValidateCommand
         var containers = read.Resources.Keys.Count(key => key.Kind == ResourceKind.Container);
         console.Out.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{read.Documents.Length} documents, for this node {containers} containers and {read.Resources.Count - containers} images; {refused} problems, {read.Problems.Length - refused} remarks"));
+            $"{Count(read.Documents.Length, "document")}, for this node {Count(containers, "container")} and {Count(read.Resources.Count - containers, "image")}; {Count(refused, "problem")}, {Count(read.Problems.Length - refused, "remark")}"));
         return refused > 0 ? Cli.Failed : Cli.Done;
     }
+
+    private static string Count(int count, string what) => string.Create(CultureInfo.InvariantCulture, $"{count} {what}{(count == 1 ? "" : "s")}");
 }

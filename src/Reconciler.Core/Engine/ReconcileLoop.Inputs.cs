@@ -179,7 +179,7 @@ public sealed partial class ReconcileLoop
     [LoggerMessage(13, LogLevel.Warning, "The runtime's events ended; they are followed again")]
     private partial void LogEventsEnded(Exception? error);
 
-    [LoggerMessage(14, LogLevel.Information, "Listing everything, for events may have been missed: {Reason}")]
+    [LoggerMessage(14, LogLevel.Information, "Listing everything ({Reason})")]
     private partial void LogGap(string reason);
 
     [LoggerMessage(15, LogLevel.Warning, "The runtime cannot be listed: {Message}; next try in {Wait}")]

@@ -40,6 +40,14 @@ public sealed class CliTests : IDisposable
         Assert.All(texts, text => Assert.Contains(text, output, StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task An_unknown_command_is_one_line_and_the_way_to_help()
+    {
+        var (code, output, error) = await RunAsync("fly");
+        Assert.Equal((1, ""), (code, output));
+        Assert.Equal(2, error.Trim().Split('\n').Length);
+    }
+
     [Theory]
     [InlineData("reconciler --help", "")]
     [InlineData("Unrecognized", "fly")]
@@ -54,7 +62,7 @@ public sealed class CliTests : IDisposable
     [InlineData("exclude each other", "logs web -f --previous")]
     [InlineData("WORKLOAD or WORKLOAD/CONTAINER", "logs a/b/c")]
     [InlineData("--filename", "validate")]
-    [InlineData("not an image reference", "pull a//b")]
+    [InlineData("image reference \"a//b\":", "pull a//b")]
     public async Task Wrong_usage_is_exit_code_1_and_says_what_is_right(string text, string command)
     {
         var (code, output, error) = await RunAsync([.. command.Split(' ', StringSplitOptions.RemoveEmptyEntries)]);
@@ -74,7 +82,7 @@ public sealed class CliTests : IDisposable
         Assert.Equal((1, ""), (code, error));
         Assert.Contains("b.yaml:8: spec.containers[0].imag", output, StringComparison.Ordinal);
         Assert.Contains("did you mean", output, StringComparison.Ordinal);
-        Assert.Contains("2 documents, for this node 1 containers and 0 images;", output, StringComparison.Ordinal);
+        Assert.Contains("2 documents, for this node 1 container and 0 images;", output, StringComparison.Ordinal);
     }
 
     [Fact]
