@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Reconciler.Testing;
 using Reconciler.Testing.Kubernetes;
@@ -149,6 +150,52 @@ public sealed class KubernetesTests(ClusterFixture cluster) : IClassFixture<Clus
         Assert.DoesNotContain("accept-data-loss", await api.KubectlAsync("get", "lease", "-n", "reconciler-system", "node-1", "-o", "yaml"), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_set_runs_on_the_nodes_that_it_matches_follows_its_template_and_goes()
+    {
+        await using var node = await AgentNode.StartAsync(start: false);
+        await Api.ApplyAsync("""
+            apiVersion: v1
+            kind: Node
+            metadata: {name: node-1, labels: {disk: ssd} }
+            ---
+            apiVersion: v1
+            kind: Node
+            metadata: {name: node-2, labels: {disk: hdd} }
+
+            """);
+        using var controller = cluster.StartController(await cluster.ControllerKubeconfigAsync());
+        node.StartClusterAgent(await cluster.AgentKubeconfigAsync("node-1"));
+        string Set(string seconds) => $"""
+            apiVersion: reconciler.dev/v1alpha1
+            kind: NodeWorkloadSet
+            metadata: {"{"}name: tool, namespace: {_ns}{"}"}
+            spec:
+              nodeSelector: {"{"}matchLabels: {"{"}disk: ssd{"}"} {"}"}
+              template:
+                spec:
+                  terminationGracePeriodSeconds: 1
+                  containers:
+                  - name: main
+                    image: {SharedRegistry.Busybox}
+                    command: [sleep, "{seconds}"]
+
+            """;
+        await Api.ApplyAsync(Set("100000"));
+        await Api.KubectlAsync("wait", "-n", _ns, "--for=condition=Ready", "nodeworkloadset/tool", "--timeout=90s");
+        var first = Assert.Single(await node.TasksAsync());
+        Assert.Equal("1 1", await Api.KubectlAsync("get", "-n", _ns, "nodeworkloadset/tool", "-o", "jsonpath={.status.desiredNumberScheduled} {.status.numberReady}"));
+
+        await Api.ApplyAsync(Set("200000"));
+        await Eventually.UntilAsync(
+            async () => (await node.TasksAsync()) is [{ Status: "RUNNING" } task] && task.Id != first.Id, $"the new template runs; the controller said:\n{controller.Log}");
+
+        await Api.KubectlAsync("delete", "-n", _ns, "nodeworkloadset/tool", "--wait=false");
+        await Eventually.UntilAsync(async () => (await node.ContainerIdsAsync()).Count == 0, $"nothing of the set is left; the controller said:\n{controller.Log}");
+        await Eventually.UntilAsync(
+            async () => (await Api.KubectlAsync("get", "nodeworkloads,nodeworkloadsets", "-n", _ns, "-o", "name")).Trim().Length == 0, $"set and child are gone; the controller said:\n{controller.Log}");
+    }
+
     private string Workload(string name, string seconds = "100000", string? image = null) => $"""
         apiVersion: reconciler.dev/v1alpha1
         kind: NodeWorkload
@@ -186,6 +233,10 @@ public sealed class ClusterFixture : IAsyncLifetime
 
     public Task<string> AgentKubeconfigAsync(string node) => AgentKubeconfigAsync(Api, node);
 
+    public async Task<string> ControllerKubeconfigAsync() => await Api.KubeconfigForAsync(await Api.TokenForAsync("reconciler-system", "reconciler-controller"));
+
+    public RunningController StartController(string kubeconfig) => new(kubeconfig, Api[$"controller-{Names.Unique()}.log"]);
+
     /// <summary>As a pod of the DaemonSet on that node: the rights of manifests/ and nothing else.</summary>
     public static async Task<string> AgentKubeconfigAsync(ApiServer api, string node) =>
         await api.KubeconfigForAsync(await api.TokenForAsync("reconciler-system", "reconciler-agent", node));
@@ -197,5 +248,27 @@ public sealed class ClusterFixture : IAsyncLifetime
         await api.KubectlAsync("apply", "-k", Path.GetFullPath(Path.Combine(Path.GetDirectoryName(AgentNode.Binary)!, "../../manifests/base")));
         await api.KubectlAsync("wait", "--for=condition=Established", "--timeout=90s", "crd/nodeworkloads.reconciler.dev");
         return api;
+    }
+}
+
+/// <summary>The binary as a controller.</summary>
+public sealed class RunningController : IDisposable
+{
+    private readonly Process _process;
+    private readonly string _log;
+
+    public RunningController(string kubeconfig, string log)
+    {
+        _log = log;
+        _process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "exec \"$0\" controller --kubeconfig \"$1\" 2>>\"$2\" >&2 </dev/null", AgentNode.Binary, kubeconfig, log]))!;
+    }
+
+    public string Log => File.Exists(_log) ? File.ReadAllText(_log) : "";
+
+    public void Dispose()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+        _process.Dispose();
     }
 }
