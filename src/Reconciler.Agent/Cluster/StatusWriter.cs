@@ -54,17 +54,18 @@ internal sealed partial class StatusWriter(
         TimeSpan? again = null;
         foreach (var gone in _written.Keys.Where(name => !view.Workloads.ContainsKey(name)).ToList()) _written.Remove(gone);
         if (view.Doubt.Length > 0 && !view.Doubt.StartsWith("SourceRegressed", StringComparison.Ordinal)) return null; // the next view comes with the connection
+        var keys = sink.Keys();
         foreach (var (name, workload) in view.Workloads)
         {
-            var status = await StatusOfAsync(view, workload, stop);
+            var status = await StatusOfAsync(view, workload, keys, stop);
             if (await WriteAsync(name, workload, status, stop) is { } wait && (again is null || wait < again)) again = wait;
         }
         return again;
     }
 
-    private async Task<WorkloadStatus> StatusOfAsync(ClusterView view, ClusterWorkload workload, CancellationToken stop)
+    private async Task<WorkloadStatus> StatusOfAsync(
+        ClusterView view, ClusterWorkload workload, IReadOnlyDictionary<ResourceKey, KeyState> keys, CancellationToken stop)
     {
-        var keys = sink.Keys();
         if (workload.Object.IsDeleting)
         {
             var prefix = workload.Object.Name.Name + "/";
