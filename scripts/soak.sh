@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# The long form of the random tests: the agent killed 1,000 times while specs change. Usage: sudo scripts/soak.sh
+# The long form of the random tests: the agent killed 1,000 times while specs change, and 10,000 operations of the client library under faults on
+# each containerd version. A failure names its seed: RECONCILER_SEED=N repeats the choices. Usage: sudo scripts/soak.sh
 set -eu
 cd "$(dirname "$0")/.."
 export RECONCILER_KILLS=${RECONCILER_KILLS:-1000}
-exec scripts/test.sh EndToEnd
+export RECONCILER_OPERATIONS=${RECONCILER_OPERATIONS:-10000}
+exec scripts/test.sh EndToEnd Containerd

@@ -119,6 +119,7 @@ public sealed partial class ContainerdClient : IAsyncDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0) return;
         await _closing.CancelAsync();
         await StopWatchingAsync();
+        await StopTidyingAsync();
         await StopExecsAsync();
         await _fifos.CloseAsync();
         _channel.Dispose();

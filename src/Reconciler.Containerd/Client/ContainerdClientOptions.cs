@@ -44,6 +44,8 @@ public sealed record ContainerdClientOptions
     /// <summary>Gets what nobody is told otherwise: reconnects, failed clean-up, failed hooks. Null = nothing is logged.</summary>
     public ILogger? Logger { get; init; }
 
+    internal CallLimits Limits { get; init; } = new();
+
     internal const string DefaultAddress = "/run/containerd/containerd.sock";
 
     private const int MaxSocketBytes = 107;

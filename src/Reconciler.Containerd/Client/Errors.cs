@@ -44,8 +44,9 @@ internal static class Errors
     public static bool IsShimGone(RpcException error) => error.Status.Detail.Contains("ttrpc: closed", StringComparison.Ordinal);
 
     /// <summary>The deadline travels to the shim, and where it strikes there first the daemon passes on the text only.</summary>
-    private static bool IsDeadline(RpcException error) =>
-        IsReset(error) || (error.StatusCode == StatusCode.Unknown && error.Status.Detail.Contains("context deadline exceeded", StringComparison.Ordinal));
+    public static bool IsDeadline(RpcException error) =>
+        error.StatusCode == StatusCode.DeadlineExceeded || IsReset(error)
+        || (error.StatusCode == StatusCode.Unknown && error.Status.Detail.Contains("context deadline exceeded", StringComparison.Ordinal));
 
     /// <summary>2.x cancels the stream at the deadline, which may come before this side's own clock strikes. A caller's cancel is no HTTP error.</summary>
     private static bool IsReset(RpcException error) => error is { StatusCode: StatusCode.Cancelled, Status.DebugException: HttpRequestException };

@@ -24,15 +24,21 @@ internal sealed partial class Cgroup(string hostRoot, string cgroupsPath)
         return pids;
     }
 
-    /// <summary>SIGKILL to every process in it. Frozen ones are thawed, or they would not die on v1.</summary>
-    public void Kill()
+    /// <summary>Lets what is frozen go on.</summary>
+    public void Thaw()
     {
         foreach (var folder in Folders())
         {
             TryWrite(Path.Combine(folder, "freezer.state"), "THAWED");
             TryWrite(Path.Combine(folder, "cgroup.freeze"), "0");
-            TryWrite(Path.Combine(folder, "cgroup.kill"), "1");
         }
+    }
+
+    /// <summary>SIGKILL to every process in it. Frozen ones are thawed, or they would not die on v1.</summary>
+    public void Kill()
+    {
+        Thaw();
+        foreach (var folder in Folders()) TryWrite(Path.Combine(folder, "cgroup.kill"), "1");
         foreach (var pid in Processes().Where(pid => pid > 0)) _ = SendSignal(pid, Signals.Kill);
     }
 

@@ -12,9 +12,6 @@ namespace Reconciler.Containerd;
 /// <content>Making containers.</content>
 public sealed partial class ContainerdClient
 {
-    /// <summary>A rollback goes on for this long, also over a restart of the daemon.</summary>
-    private static readonly TimeSpan RollbackLimit = TimeSpan.FromSeconds(60);
-
     private const int MostUsers = 1024;
 
     /// <summary>Looked-up users by snapshot and name: neither ever changes.</summary>
@@ -68,9 +65,9 @@ public sealed partial class ContainerdClient
             await StartAsync(making, pid, spec.Process.Terminal);
             return pid;
         }
-        catch
+        catch (Exception e)
         {
-            await RollBackAsync(making);
+            await RollBackAsync(making, IsInDoubt(e));
             throw;
         }
     }
@@ -198,11 +195,13 @@ public sealed partial class ContainerdClient
     }
 
     /// <summary>Removes what a failed create made. It never throws: the first failure is the one to tell.</summary>
-    private async Task RollBackAsync(Making making)
+    /// <param name="making">How far it came.</param>
+    /// <param name="inDoubt">The daemon may still be at the call that failed.</param>
+    private async Task RollBackAsync(Making making, bool inDoubt)
     {
         if (!making.MayHaveRecord) return;
         var id = making.Container.Id;
-        using var limit = new CancellationTokenSource(RollbackLimit, Time);
+        using var limit = new CancellationTokenSource(Options.Limits.Rollback, Time);
         var delay = FirstDelay;
         while (true)
         {
@@ -213,8 +212,13 @@ public sealed partial class ContainerdClient
                 if (record is not null && Times.Read(record.CreatedAt) < making.RecordInDoubtSince) return;
                 if (making.MayHaveTask) await RemoveTaskAsync(making, limit.Token);
                 if (making.MayHaveSnapshot) await RemoveSnapshotAsync(id, limit.Token);
-                if (record is not null) await DeleteRecordAsync(new Api.Containers.Container { Id = id }, limit.Token);
-                return;
+                if (!inDoubt)
+                {
+                    if (record is not null) await DeleteRecordAsync(new Api.Containers.Container { Id = id }, limit.Token);
+                    return;
+                }
+                // Once more, and with the record kept until then: what is made without one is out of reach.
+                (inDoubt, delay) = (false, Options.Limits.Doubt);
             }
             catch (ContainerdException e) when (!limit.IsCancellationRequested)
             {
@@ -229,6 +233,8 @@ public sealed partial class ContainerdClient
             delay = Longer(delay);
         }
     }
+
+    private static bool IsInDoubt(Exception error) => error is ContainerdException { IsUnavailable: true } or ContainerdException { IsTimeout: true };
 
     private async Task RemoveTaskAsync(Making making, CancellationToken cancellation)
     {
@@ -246,7 +252,7 @@ public sealed partial class ContainerdClient
             var watch = new ContainerWatch { Id = id, CgroupsPath = making.CgroupsPath, IsPublic = false, End = end.Token };
             Begin(watch, null);
             await SignalAsync(id, Signals.Kill, all: true, paused: false, cancellation);
-            await ExitWithinAsync(watch.Ended, KillLimit, cancellation);
+            await ExitWithinAsync(watch.Ended, Options.Limits.Kill, cancellation);
             await end.CancelAsync();
             await watch.Loop;
         }

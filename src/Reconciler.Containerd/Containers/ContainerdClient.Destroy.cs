@@ -3,9 +3,6 @@ namespace Reconciler.Containerd;
 /// <content>Ending containers.</content>
 public sealed partial class ContainerdClient
 {
-    /// <summary>What everything in a container may take to be gone after SIGKILL.</summary>
-    private static readonly TimeSpan KillLimit = TimeSpan.FromSeconds(30);
-
     /// <summary>
     /// Ends a container, watched or not, running, paused, ended or without a task, and deletes its task, snapshot and record. The first signal goes
     /// to its first process, the SIGKILL after the grace period to everything (Tasks.Get, Kill, Wait, Resume of a paused one, Delete;
@@ -79,10 +76,13 @@ public sealed partial class ContainerdClient
             if (await ExitWithinAsync(watch.Ended, grace, cancellation) is { } exit) return exit;
         }
         await SignalAsync(watch.Id, Signals.Kill, all: true, paused, cancellation);
-        if (await ExitWithinAsync(watch.Ended, KillLimit, cancellation) is { } killed) return killed;
+        if (await ExitWithinAsync(watch.Ended, Options.Limits.Frozen, cancellation) is { } died) return died;
+        // A pause that broke half way leaves it frozen in the kernel and running by its task's word.
+        new Cgroup(Options.HostRoot, watch.CgroupsPath).Thaw();
+        if (await ExitWithinAsync(watch.Ended, Options.Limits.Kill, cancellation) is { } killed) return killed;
         // The wait may hang where the task itself still tells.
         if (await GetTaskAsync(watch.Id, cancellation) is { Status: TaskStatus.Stopped } ended) return Ended(ended);
-        throw new ContainerdException(ContainerdError.Timeout, $"container {watch.Id} did not end within {KillLimit} of SIGKILL");
+        throw new ContainerdException(ContainerdError.Timeout, $"container {watch.Id} did not end within {Options.Limits.Kill} of SIGKILL");
     }
 
     /// <summary>A paused one gets the signal only once it is resumed.</summary>

@@ -7,13 +7,8 @@ namespace Reconciler.Containerd;
 /// <content>Tasks.</content>
 public sealed partial class ContainerdClient
 {
-    /// <summary>What the daemon itself may take to clean up behind a dead shim.</summary>
-    private static readonly TimeSpan SettleLimit = TimeSpan.FromSeconds(10);
 
     private static readonly TimeSpan SettlePoll = TimeSpan.FromMilliseconds(20);
-
-    /// <summary>A delete waits for output to drain and for runc; cut short, it must not be repeated.</summary>
-    private static readonly TimeSpan DeleteLimit = TimeSpan.FromMinutes(2);
 
     /// <summary>All tasks of the namespace (Tasks.List). One whose shim does not answer has the status Unknown and takes containerd 2 s.</summary>
     /// <exception cref="ContainerdException">The call failed.</exception>
@@ -154,7 +149,7 @@ public sealed partial class ContainerdClient
             {
                 var answer = await CallAsync(
                     options => Services.Tasks.DeleteAsync(new DeleteTaskRequest { ContainerId = id }, options),
-                    $"delete task {id}", CancellationToken.None, DeleteLimit, notFound: ContainerdError.TaskNotfound);
+                    $"delete task {id}", CancellationToken.None, Options.Limits.Delete, notFound: ContainerdError.TaskNotfound);
                 return Ended(answer.ExitStatus, answer.ExitedAt);
             }
             catch (ContainerdException e) when (e.IsNotfound)
@@ -164,7 +159,7 @@ public sealed partial class ContainerdClient
             }
             catch (ContainerdException e) when (e.InnerException is RpcException rpc && Errors.IsShimGone(rpc))
             {
-                if (Time.GetElapsedTime(began) > DeleteLimit) throw;
+                if (Time.GetElapsedTime(began) > Options.Limits.Delete) throw;
             }
             await Task.Delay(delay, Time, cancellation);
             delay = Longer(delay);
@@ -177,7 +172,7 @@ public sealed partial class ContainerdClient
         var cgroup = new Cgroup(Options.HostRoot, cgroupsPath);
         if (!cgroup.IsVisible)
         {
-            await Task.Delay(SettleLimit, Time, cancellation);
+            await Task.Delay(Options.Limits.Settle, Time, cancellation);
             return;
         }
         if (await IsEmptyWithinAsync(cgroup, kill: false, cancellation)) return;
@@ -191,7 +186,7 @@ public sealed partial class ContainerdClient
         var began = Time.GetTimestamp();
         while (cgroup.Processes().Count > 0)
         {
-            if (Time.GetElapsedTime(began) > SettleLimit) return false;
+            if (Time.GetElapsedTime(began) > Options.Limits.Settle) return false;
             if (kill) cgroup.Kill();
             await Task.Delay(SettlePoll, Time, cancellation);
         }

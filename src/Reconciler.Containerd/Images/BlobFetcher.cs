@@ -57,8 +57,8 @@ internal sealed partial class BlobFetcher(PullShared shared, RepositoryHosts hos
             catch (PullException e) when (e.Kind == PullErrorKind.DigestMismatch)
             {
                 ingest.Dispose();
-                await PullLease.CleanUpAsync(
-                    Client, options => Client.Services.Content.AbortAsync(new AbortRequest { Ref = key }, options).ResponseAsync, $"abort {key}", shared.Logger);
+                // Later it would hit whoever writes the blob then.
+                await Client.TidyAsync(options => Client.Services.Content.AbortAsync(new AbortRequest { Ref = key }, options).ResponseAsync, $"abort {key}", again: false);
                 // What was there from an earlier attempt, or from a mirror, may be the wrong part.
                 var another = hosts.Demote(sources);
                 if ((fresh || resumed == 0) && !another) throw;

@@ -53,7 +53,7 @@ public sealed partial class ContainerdClient
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         var request = new DeleteImageRequest { Name = name, Sync = synchronous };
-        await CallAsync(options => Services.Images.DeleteAsync(request, options), $"remove image {name}", cancellation, LongTimeout, notFound: ContainerdError.ImageNotfound);
+        await CallAsync(options => Services.Images.DeleteAsync(request, options), $"remove image {name}", cancellation, Options.Limits.Long, notFound: ContainerdError.ImageNotfound);
     }
 
     /// <summary>Gives the target of an image record another name (Images.Get, Create, Update). A record of that name is moved to it.</summary>
@@ -109,8 +109,6 @@ public sealed partial class ContainerdClient
             ?? throw new ContainerdException(ContainerdError.ImageNotfound, $"image {name}: its content for {Platform.Host} is incomplete");
         return new ResolvedImage(image.Target.Digest, content.Config.Digest, content.Parsed, content.Parsed.ChainId);
     }
-
-    internal static TimeSpan LongTimeout { get; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Creates the record or moves and labels the one that is there; not to be cut.</summary>
     internal async Task<Image> PutImageAsync(string name, Api.Types.BlobDescriptor target, IReadOnlyDictionary<string, string> labels, string? lease)

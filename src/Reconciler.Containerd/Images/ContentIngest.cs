@@ -145,7 +145,7 @@ internal sealed class ContentIngest : IDisposable
         try
         {
             await SendAsync(commit);
-            Arm(ContainerdClient.LongTimeout);
+            Arm(_client.Options.Limits.Long);
             await SendingAsync(_call.RequestStream.CompleteAsync);
             while (await _call.ResponseStream.MoveNext(CancellationToken.None)) // it answers twice
             {

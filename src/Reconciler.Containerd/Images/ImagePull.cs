@@ -29,7 +29,7 @@ internal sealed class ImagePull(PullShared shared, PullRequest request, PullProg
         {
             using var hosts = await shared.HostsAsync(request.Reference, cancellation);
             cancellation.ThrowIfCancellationRequested();
-            await using var lease = await PullLease.CreateAsync(Client, shared.Logger);
+            await using var lease = await PullLease.CreateAsync(Client);
             var fetcher = new BlobFetcher(shared, hosts, lease, progress);
             return await PullAsync(hosts, fetcher, lease, cancellation);
         }

@@ -19,7 +19,6 @@ internal sealed partial class Unpacker(PullShared shared, PullLease lease)
 {
     private const int MaxTries = 3;
     private static readonly string[] Unreadable = ["archive/tar: ", "gzip: ", "flate: ", "zstd", "magic number", "unexpected EOF", "stream processor"];
-    private static readonly TimeSpan ApplyTimeout = TimeSpan.FromMinutes(30);
 
     private ContainerdClient Client => shared.Client;
 
@@ -96,7 +95,7 @@ internal sealed partial class Unpacker(PullShared shared, PullLease lease)
         request.Mounts.AddRange(mounts);
         // May be cut: the daemon stops writing, and the snapshot is removed.
         var answer = await ReadableAsync(step, () => Client.CallAsync(
-            options => Client.Services.Diff.ApplyAsync(request, options), $"unpack layer {step.Layer.Digest}", cancellation, ApplyTimeout, lease.Id));
+            options => Client.Services.Diff.ApplyAsync(request, options), $"unpack layer {step.Layer.Digest}", cancellation, Client.Options.Limits.Apply, lease.Id));
         if (answer.Applied.Digest != step.DiffId)
             throw new PullException(PullErrorKind.DigestMismatch, $"layer {step.Layer.Digest}: unpacked it is {answer.Applied.Digest}, the config says {step.DiffId}");
     }
@@ -133,11 +132,8 @@ internal sealed partial class Unpacker(PullShared shared, PullLease lease)
     private Task RemoveAsync(string key)
     {
         LogRemove(shared.Logger, key);
-        return PullLease.CleanUpAsync(
-            Client,
-            options => Client.Services.Snapshots.RemoveAsync(new RemoveSnapshotRequest { Snapshotter = Snapshotter, Key = key }, options).ResponseAsync,
-            $"remove snapshot {key}",
-            shared.Logger);
+        return Client.TidyAsync(
+            options => Client.Services.Snapshots.RemoveAsync(new RemoveSnapshotRequest { Snapshotter = Snapshotter, Key = key }, options).ResponseAsync, $"remove snapshot {key}");
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Snapshot {Key} is not needed and removed")]

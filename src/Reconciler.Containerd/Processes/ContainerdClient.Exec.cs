@@ -85,8 +85,9 @@ public sealed partial class ContainerdClient
                 options => Services.Tasks.ExecAsync(request, options), $"exec {process.ExecId} in {process.ContainerId}",
                 CancellationToken.None, notFound: ContainerdError.TaskNotfound);
         }
-        catch (ContainerdException e) when (e.IsUnavailable || e.IsTimeout)
+        catch (ContainerdException e) when (IsInDoubt(e))
         {
+            await Task.Delay(Options.Limits.Doubt, Time, CancellationToken.None);
             await RemoveExecAsync(process); // it may have been added
             throw;
         }
@@ -173,7 +174,7 @@ public sealed partial class ContainerdClient
     /// <summary>Deletes an exec process, and kills it first where its start is in doubt. It never throws.</summary>
     private async Task RemoveExecAsync(ExecProcess process)
     {
-        using var limit = new CancellationTokenSource(RollbackLimit, Time);
+        using var limit = new CancellationTokenSource(Options.Limits.Rollback, Time);
         var delay = FirstDelay;
         var delete = new DeleteProcessRequest { ContainerId = process.ContainerId, ExecId = process.ExecId };
         var kill = new KillRequest { ContainerId = process.ContainerId, ExecId = process.ExecId, Signal = Signals.Kill };
@@ -182,7 +183,7 @@ public sealed partial class ContainerdClient
             try
             {
                 await CallAsync(
-                    options => Services.Tasks.DeleteProcessAsync(delete, options), $"delete exec {process.ExecId}", CancellationToken.None, DeleteLimit);
+                    options => Services.Tasks.DeleteProcessAsync(delete, options), $"delete exec {process.ExecId}", CancellationToken.None, Options.Limits.Delete);
                 return;
             }
             catch (ContainerdException e) when (e.RpcStatus == nameof(StatusCode.NotFound))

@@ -69,15 +69,17 @@ public sealed partial class ContainerdClient
 
     /// <summary>What a running container uses (Tasks.Metrics).</summary>
     /// <exception cref="ContainerdException">
-    /// ContainerNotfound; TaskNotfound if it does not run; its runtime tells nothing; or the call failed.
+    /// ContainerNotfound; TaskNotfound if it does not run; Timeout: its shim does not answer; its runtime tells nothing; or the call failed.
     /// </exception>
     public async Task<ContainerMetrics> MetricsAsync(string id, CancellationToken cancellation = default)
     {
         Identifiers.Require(id, nameof(id));
         var found = await ReadMetricsAsync(new MetricsRequest { Filters = { $"id=={id}" } }, $"read metrics of {id}", cancellation);
         if (found.FirstOrDefault(metrics => metrics.Id == id) is { } its) return its;
-        if (await GetTaskAsync(id, cancellation) is { Status: not TaskStatus.Stopped })
-            throw new ContainerdException($"container {id}: its runtime tells no metrics");
+        var task = await GetTaskAsync(id, cancellation);
+        // The daemon leaves out those that do not answer.
+        if (task is { Status: TaskStatus.Unknown }) throw new ContainerdException(ContainerdError.Timeout, $"container {id}: its shim does not answer");
+        if (task is { Status: not TaskStatus.Stopped }) throw new ContainerdException($"container {id}: its runtime tells no metrics");
         await GetContainerAsync(id, cancellation);
         throw new ContainerdException(ContainerdError.TaskNotfound, $"container {id} does not run");
     }

@@ -17,6 +17,18 @@ internal sealed record PublicCall(
     /// <summary>Seen by a client of its own after a call that succeeded: throws if the call lied.</summary>
     public Func<ContainerdClient, Scene, Task>? Proof { get; init; }
 
+    /// <summary>False = it asks containerd nothing.</summary>
+    public bool Rpcs { get; init; } = true;
+
+    /// <summary>It has no limit of its own, as what it waits for has none.</summary>
+    public bool WaitsForExit { get; init; }
+
+    /// <summary>It makes the same calls many times over.</summary>
+    public bool IsLong { get; init; }
+
+    /// <summary>A failure leaves nothing of its container.</summary>
+    public bool MakesContainer { get; init; }
+
     /// <summary>As <c>KillAsync(id, signal, all)</c>.</summary>
     public static string NameOf(MethodInfo method) =>
         $"{method.Name}({string.Join(", ", method.GetParameters().Where(parameter => parameter.ParameterType != typeof(CancellationToken)).Select(parameter => parameter.Name))})";

@@ -19,7 +19,11 @@ internal static partial class PublicCalls
         new("ConnectAsync(options)", ConnectAsync, [.. BadOptions()]),
         new("VersionAsync()", (client, _, stop) => client.VersionAsync(stop)),
         new("ServerAsync()", (client, _, stop) => client.ServerAsync(stop)),
-        new("EventsAsync(filters)", FirstEventAsync, [.. BadFilters((client, filters) => FirstAsync(client.EventsAsync(filters)))]),
+        new("EventsAsync(filters)", FirstEventAsync, [.. BadFilters((client, filters) => FirstAsync(client.EventsAsync(filters)))])
+        {
+            IsLong = true,
+            WaitsForExit = true,
+        },
     ];
 
     private static IEnumerable<PublicCall> Namespaces() =>
@@ -57,6 +61,7 @@ internal static partial class PublicCalls
         },
         new("CreateContainerAsync(container)", (client, scene, stop) => client.CreateContainerAsync(Sleeping(scene), stop), [.. BadContainers()])
         {
+            MakesContainer = true,
             Proof = async (client, scene) => Assert.Equal(TaskStatus.Running, (await client.GetTaskAsync(scene.Id))!.Status),
         },
         new("DestroyContainerAsync(id, options)", (client, scene, stop) => client.DestroyContainerAsync(scene.Id, AtOnce, stop),
@@ -101,14 +106,17 @@ internal static partial class PublicCalls
         {
             Stage = Stage.Running,
         },
-        new("WaitAsync(id)", (client, scene, stop) => client.WaitAsync(scene.Id, stop), [.. BadIds((client, id) => client.WaitAsync(id))]) { Stage = Stage.Ended },
+        new("WaitAsync(id)", (client, scene, stop) => client.WaitAsync(scene.Id, stop), [.. BadIds((client, id) => client.WaitAsync(id))]) { WaitsForExit = true, Stage = Stage.Ended },
         new("DeleteTaskAsync(id)", (client, scene, stop) => client.DeleteTaskAsync(scene.Id, stop), [.. BadIds((client, id) => client.DeleteTaskAsync(id))])
         {
             Stage = Stage.Ended,
             Proof = async (client, scene) => Assert.Null(await client.GetTaskAsync(scene.Id)),
         },
         new("ProbeContainerAsync(id, timeout)", (client, scene, stop) => client.ProbeContainerAsync(scene.Id, TimeSpan.Zero, stop),
-            [.. BadIds((client, id) => client.ProbeContainerAsync(id, TimeSpan.Zero)), ("49 days", client => client.ProbeContainerAsync("x", TimeSpan.MaxValue))]),
+            [.. BadIds((client, id) => client.ProbeContainerAsync(id, TimeSpan.Zero)), ("49 days", client => client.ProbeContainerAsync("x", TimeSpan.MaxValue))])
+        {
+            Rpcs = false,
+        },
         new("PauseAsync(id)", (client, scene, stop) => client.PauseAsync(scene.Id, stop), [.. BadIds((client, id) => client.PauseAsync(id))])
         {
             Stage = Stage.Running,
@@ -125,6 +133,7 @@ internal static partial class PublicCalls
     [
         new("ExecContainerAsync(process)", async (client, scene, stop) => await (await client.ExecContainerAsync(Exec(scene), stop)).Exit.WaitAsync(stop), [.. BadExecs()])
         {
+            WaitsForExit = true,
             Stage = Stage.Running,
         },
         new("ResizeAsync(id, columns, rows)", (client, scene, stop) => client.ResizeAsync(scene.Id, 80, 25, stop),
@@ -181,6 +190,7 @@ internal static partial class PublicCalls
         new("PullImageAsync(reference, progress, options)", (client, scene, stop) => client.PullImageAsync(scene.Reference, cancellation: stop),
             [.. BadReferences((client, reference) => client.PullImageAsync(reference, (IProgress<ProgressInfo>?)null)), .. BadPulls((client, options) => client.PullImageAsync("busybox", (IProgress<ProgressInfo>?)null, options))])
         {
+            IsLong = true,
             Proof = PulledAsync,
         },
         new("PullImageAsync(reference, json, options)", (client, scene, stop) => client.PullImageAsync(scene.Reference, new MemoryStream(), cancellation: stop),
@@ -191,10 +201,14 @@ internal static partial class PublicCalls
                 ("null", client => client.PullImageAsync("busybox", (Stream)null!)),
             ])
         {
+            IsLong = true,
             Proof = PulledAsync,
         },
         new("IsRegistryReachableAsync(reference)", (client, scene, stop) => client.IsRegistryReachableAsync(scene.Reference, stop),
-            [.. BadReferences((client, reference) => client.IsRegistryReachableAsync(reference))]),
+            [.. BadReferences((client, reference) => client.IsRegistryReachableAsync(reference))])
+        {
+            Rpcs = false,
+        },
     ];
 
     private static Dictionary<string, string> Label => new() { ["example.test/x"] = "1" };

@@ -11,11 +11,13 @@ public sealed class CallProxy : IDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly string _target;
     private readonly Lock _gate = new();
+    private readonly HashSet<Link> _links = [];
     private TaskCompletionSource? _fired;
     private int _calls;
     private int _left;
     private Action _act = () => { };
     private long _lastCall = TimeProvider.System.GetTimestamp();
+    private Fault _fault;
 
     public CallProxy(string target, string address)
     {
@@ -61,6 +63,27 @@ public sealed class CallProxy : IDisposable
         }
     }
 
+    /// <summary>Closes the connection as soon as containerd answers anything: what was asked is done, and nobody hears of it.</summary>
+    public void CutAtAnswer() => Set(Fault.CutAtAnswer);
+
+    /// <summary>Swallows all bytes in both directions until <see cref="Heal"/>.</summary>
+    public void Freeze() => Set(Fault.Freeze);
+
+    /// <summary>Swallows the answers until <see cref="Heal"/>; what is asked gets through.</summary>
+    public void Mute() => Set(Fault.Mute);
+
+    /// <summary>Ends a fault; connections that lost bytes are closed.</summary>
+    public void Heal()
+    {
+        Link[] broken;
+        lock (_gate)
+        {
+            _fault = Fault.None;
+            broken = [.. _links.Where(link => link.IsBroken)];
+        }
+        foreach (var link in broken) link.Close();
+    }
+
     public void Dispose()
     {
         _stop.Cancel();
@@ -87,17 +110,37 @@ public sealed class CallProxy : IDisposable
     {
         using var near = client;
         using var far = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        var link = new Link(near, far);
+        lock (_gate) _links.Add(link);
         try
         {
             await far.ConnectAsync(new UnixDomainSocketEndPoint(_target), _stop.Token);
-            await Task.WhenAny(PassAsync(near, far, new FrameCounter()), PassAsync(far, near, null));
+            await Task.WhenAny(PassAsync(link, near, far, new FrameCounter()), PassAsync(link, far, near, null));
         }
         catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
         {
         }
+        lock (_gate) _links.Remove(link);
     }
 
-    private async Task PassAsync(Socket from, Socket to, FrameCounter? counter)
+    private void Set(Fault fault)
+    {
+        lock (_gate) _fault = fault;
+    }
+
+    /// <summary>What becomes of bytes that came.</summary>
+    private Fault Suffer(Link link, bool isAnswer)
+    {
+        lock (_gate)
+        {
+            var fault = _fault == Fault.Freeze || isAnswer ? _fault : Fault.None;
+            if (fault == Fault.CutAtAnswer) _fault = Fault.None;
+            link.IsBroken |= fault != Fault.None;
+            return fault;
+        }
+    }
+
+    private async Task PassAsync(Link link, Socket from, Socket to, FrameCounter? counter)
     {
         var buffer = new byte[64 * 1024];
         try
@@ -106,6 +149,9 @@ public sealed class CallProxy : IDisposable
             {
                 var n = await from.ReceiveAsync(buffer, _stop.Token);
                 if (n == 0) return;
+                var fault = Suffer(link, counter is null);
+                if (fault == Fault.CutAtAnswer) return;
+                if (fault != Fault.None) continue;
                 var calls = counter?.Count(buffer.AsSpan(0, n)) ?? 0;
                 for (var sent = 0; sent < n;) sent += await to.SendAsync(buffer.AsMemory(sent, n - sent), _stop.Token);
                 for (; calls > 0; calls--) Called();
@@ -125,6 +171,25 @@ public sealed class CallProxy : IDisposable
             if (_fired is null || _left == 0 || --_left > 0) return;
             _act();
             _fired.SetResult();
+        }
+    }
+
+    private enum Fault
+    {
+        None,
+        CutAtAnswer,
+        Freeze,
+        Mute,
+    }
+
+    private sealed class Link(Socket near, Socket far)
+    {
+        public bool IsBroken { get; set; }
+
+        public void Close()
+        {
+            near.Dispose();
+            far.Dispose();
         }
     }
 
