@@ -172,7 +172,7 @@ public sealed class LifecycleTests(SharedDaemon shared)
         var spec = RuntimeNode.Spec(Polite);
         var container = await node.CreateAsync(spec);
         await UntilReadyAsync(container);
-        await shared.Daemon.CtrAsync("tasks", "pause", container.Id);
+        await shared.Daemon.PauseAsync(container.Id);
         await node.Runtime.ListAsync(Cancellation);
         Assert.Equal(ContainerState.Paused, Assert.Single(await node.ObserveAsync(spec)).State);
         await node.StopAsync(container, TimeSpan.FromMinutes(5));

@@ -107,7 +107,7 @@ public sealed class DestroyTests(SharedDaemon shared)
     {
         await using var client = await shared.ConnectAsync();
         var id = await StartAsync(client, polite ? Polite : Stubborn);
-        await shared.Daemon.CtrAsync("tasks", "pause", id);
+        await shared.Daemon.PauseAsync(id);
 
         var exit = await client.DestroyContainerAsync(id, new StopOptions { Grace = polite ? Long : TimeSpan.FromMilliseconds(300) }, Stop);
 

@@ -60,7 +60,7 @@ public sealed class FaultBench : IAsyncLifetime
                 break;
             case Stage.Paused:
                 await Healthy.CreateContainerAsync(container, Stop);
-                await Healthy.PauseAsync(scene.Id, Stop);
+                await Daemon.PauseAsync(scene.Id);
                 break;
             case Stage.Ended:
                 await Healthy.CreateContainerAsync(container with { Command = ["true"] }, Stop);

@@ -79,6 +79,15 @@ public sealed class ContainerdDaemon : IAsyncDisposable
     public Task<string> CtrAsync(params string[] arguments) =>
         Shell.OutputAsync($"{Bin}/ctr", ["-a", Address, "-n", Namespace, .. arguments]);
 
+    /// <summary>Freezes a container; runc gives that up on cgroup v1 where processes fork all the while, and it is tried again.</summary>
+    public Task PauseAsync(string id) => Eventually.UntilAsync(
+        async () =>
+        {
+            var result = await Shell.RunAsync($"{Bin}/ctr", ["-a", Address, "-n", Namespace, "tasks", "pause", id]);
+            return result.ExitCode == 0 || (result.Error.Contains("unable to freeze", StringComparison.Ordinal) ? false : throw new InvalidOperationException(result.Error));
+        },
+        $"{id} is paused");
+
     /// <summary>SIGKILL: shims and containers live on.</summary>
     public async Task KillAsync()
     {
