@@ -158,7 +158,7 @@ internal sealed partial class RandomModel : IAsyncDisposable
             Note(what);
             return true;
         }
-        catch (ContainerdException e) when (e.IsUnavailable || e.Message.Contains("unable to freeze", StringComparison.Ordinal)) // runc gives up on a busy machine
+        catch (ContainerdException e) when (e.IsUnavailable || FaultBench.IsOfContainerd(e))
         {
             Note($"{what}: {e.Message}");
             return false;
