@@ -53,8 +53,8 @@ internal sealed partial class SetWorker(ClusterClient client, LiveChecks live, T
             case null:
                 lease.Rest(next);
                 break;
-            case { IsConflict: true }:
-                lease.Rest(SeenAgain); // somebody was faster; the watch brings what he wrote
+            case { IsConflict: true } or { IsNotFound: true }:
+                lease.Rest(SeenAgain); // somebody was faster, and the watch brings what he wrote; or the server is starting
                 break;
             default:
                 var wait = IsRefusal(failure) ? Backoff.AfterFailure(lease.Attempt + 1, Random.Shared.NextDouble()) : Backoff.WhileUnavailable(lease.Attempt + 1);
@@ -118,7 +118,7 @@ internal sealed partial class SetWorker(ClusterClient client, LiveChecks live, T
         }
         catch (ClusterException e)
         {
-            return e.IsNotFound ? null : e;
+            return e;
         }
     }
 

@@ -255,6 +255,28 @@ public sealed class ControllerTests(ControllerCluster cluster)
         }
     }
 
+    [Fact]
+    public async Task A_controller_goes_on_after_its_server_was_away()
+    {
+        await using var scenario = await StartAsync(cluster, nodes: 2);
+        scenario.RunAgents();
+        scenario.StartController();
+        await scenario.ApplySetAsync();
+        await scenario.ReadyAsync();
+
+        await cluster.Api.KillAsync();
+        await cluster.Api.StartAgainAsync();
+        await cluster.UntilServedAsync();
+        await scenario.UntilAsync(async () =>
+        {
+            await scenario.ApplySetAsync(image: "example.org/app:2");
+            return true;
+        }, "the server takes a change");
+        await scenario.ReadyAsync();
+
+        Assert.All(await scenario.ChildrenAsync(), child => Assert.Contains("app:2", child.GetProperty("spec").GetRawText(), StringComparison.Ordinal));
+    }
+
     private static string UidOf(JsonElement child) => child.GetProperty("metadata").GetProperty("uid").GetString()!;
 
     private static string NameOf(JsonElement child) => child.GetProperty("metadata").GetProperty("name").GetString()!;
