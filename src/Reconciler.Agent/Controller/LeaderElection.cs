@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using k8s;
-using k8s.Models;
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Reconciler.Sources.Kubernetes;
 
@@ -34,7 +33,8 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
 {
     private static readonly TimeSpan RequestLimit = TimeSpan.FromSeconds(5);
 
-    private V1Lease? _lease;
+    /// <summary>As the server has it. Not as a typed model: those of KubernetesClient bring every kind's reader into the binary.</summary>
+    private JsonObject? _lease;
     private string _seen = "";
     private long _seenAt;
     private long _renewedAt;
@@ -69,7 +69,7 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
         {
             await Task.Delay(options.RetryPeriod, time, stop);
             if (await TryAsync(stop)) leading.CancelAfter(Left());
-            else if (_lease?.Spec?.HolderIdentity is { Length: > 0 } holder && holder != options.Identity) return;
+            else if (Holder is { Length: > 0 } holder && holder != options.Identity) return;
         }
     }
 
@@ -80,8 +80,8 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, stop);
         try
         {
-            if (_lease?.Spec?.HolderIdentity != options.Identity) await ReadAsync(either.Token);
-            if (_lease?.Spec?.HolderIdentity is { Length: > 0 } holder && holder != options.Identity && !HasExpired(_lease)) return false;
+            if (Holder != options.Identity) await ReadAsync(either.Token);
+            if (Holder is { Length: > 0 } holder && holder != options.Identity && !HasExpired()) return false;
             var began = time.GetTimestamp();
             await WriteAsync(options.Identity, options.Duration, either.Token);
             _renewedAt = began;
@@ -94,7 +94,7 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
             LogNotAnswered(e.Message);
             return false;
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
         {
             LogNotAnswered($"the Lease {options.Name} cannot be read: {e.Message}");
             return false;
@@ -111,39 +111,45 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
         try
         {
             using var answer = await client.GetAsync($"{Path}/{options.Name}", cancellation);
-            _lease = KubernetesJson.Deserialize<V1Lease>(answer.RootElement.GetRawText());
+            _lease = JsonNode.Parse(answer.RootElement.GetRawText())!.AsObject();
         }
         catch (ClusterException e) when (e.IsNotFound)
         {
             _lease = null;
         }
-        if (_lease?.Metadata.ResourceVersion is { } version && version != _seen) (_seen, _seenAt) = (version, time.GetTimestamp());
+        if (Version is { } version && version != _seen) (_seen, _seenAt) = (version, time.GetTimestamp());
     }
 
     /// <summary>By the holder's own idea of its length.</summary>
-    private bool HasExpired(V1Lease lease) => time.GetElapsedTime(_seenAt) >= TimeSpan.FromSeconds(lease.Spec.LeaseDurationSeconds ?? options.Duration.TotalSeconds);
+    private bool HasExpired() => time.GetElapsedTime(_seenAt) >= TimeSpan.FromSeconds((int?)_lease?["spec"]?["leaseDurationSeconds"] ?? options.Duration.TotalSeconds);
+
+    private string? Holder => (string?)_lease?["spec"]?["holderIdentity"];
+
+    private string? Version => (string?)_lease?["metadata"]?["resourceVersion"];
 
     private async Task WriteAsync(string holder, TimeSpan duration, CancellationToken cancellation)
     {
-        var lease = _lease ?? new V1Lease
+        var lease = _lease ?? new JsonObject
         {
-            ApiVersion = "coordination.k8s.io/v1", Kind = "Lease", Metadata = new V1ObjectMeta { Name = options.Name, NamespaceProperty = options.Namespace },
+            ["apiVersion"] = "coordination.k8s.io/v1",
+            ["kind"] = "Lease",
+            ["metadata"] = new JsonObject { ["name"] = options.Name, ["namespace"] = options.Namespace },
         };
-        lease.Metadata.ManagedFields = null;
-        var now = Micro(time.GetUtcNow());
-        lease.Spec ??= new V1LeaseSpec();
-        if (lease.Spec.HolderIdentity != holder && holder.Length > 0)
+        var (isNew, now) = (Version is null, ClusterTime.Micro(time.GetUtcNow()));
+        lease["metadata"]!.AsObject().Remove("managedFields");
+        if (lease["spec"] is not JsonObject spec) lease["spec"] = spec = [];
+        if (holder.Length > 0 && Holder != holder)
         {
-            lease.Spec.AcquireTime = now;
-            lease.Spec.LeaseTransitions = (lease.Spec.LeaseTransitions ?? -1) + 1;
+            spec["acquireTime"] = now;
+            spec["leaseTransitions"] = ((int?)spec["leaseTransitions"] ?? -1) + 1;
         }
-        (lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds) = (holder, now, (int)duration.TotalSeconds);
+        spec["holderIdentity"] = holder;
+        spec["renewTime"] = now;
+        spec["leaseDurationSeconds"] = (int)duration.TotalSeconds;
         _lease = null; // until the server says what it has
-        var body = Encoding.UTF8.GetBytes(KubernetesJson.Serialize(lease));
-        using var written = lease.Metadata.ResourceVersion is null
-            ? await client.PostAsync(Path, body, cancellation)
-            : await client.PutAsync($"{Path}/{options.Name}", body, cancellation);
-        _lease = KubernetesJson.Deserialize<V1Lease>(written.RootElement.GetRawText());
+        var body = Encoding.UTF8.GetBytes(lease.ToJsonString());
+        using var written = isNew ? await client.PostAsync(Path, body, cancellation) : await client.PutAsync($"{Path}/{options.Name}", body, cancellation);
+        _lease = JsonNode.Parse(written.RootElement.GetRawText())!.AsObject();
     }
 
     /// <summary>The next candidate need not wait. Best effort: without it the Lease expires.</summary>
@@ -153,9 +159,9 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
         try
         {
             if (_lease is null) await ReadAsync(limit.Token);
-            if (_lease?.Spec?.HolderIdentity == options.Identity) await WriteAsync("", TimeSpan.FromSeconds(1), limit.Token);
+            if (Holder == options.Identity) await WriteAsync("", TimeSpan.FromSeconds(1), limit.Token);
         }
-        catch (Exception e) when (e is ClusterException or OperationCanceledException or JsonException)
+        catch (Exception e) when (e is ClusterException or OperationCanceledException or JsonException or InvalidOperationException or FormatException)
         {
             LogNotAnswered(e.Message);
         }
@@ -169,9 +175,6 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
         var left = options.RenewDeadline - time.GetElapsedTime(_renewedAt);
         return left > TimeSpan.Zero ? left : TimeSpan.Zero;
     }
-
-    /// <summary>The server wants six digits, and the library leaves a fraction of zero out.</summary>
-    private static DateTime Micro(DateTimeOffset at) => at.UtcDateTime.Ticks % TimeSpan.TicksPerSecond == 0 ? at.UtcDateTime.AddMicroseconds(1) : at.UtcDateTime;
 
     [LoggerMessage(3601, LogLevel.Information, "{Identity} leads")]
     private partial void LogLeading(string identity);
