@@ -2,8 +2,8 @@ using Reconciler.Benchmarks;
 using Reconciler.Testing.Containerd;
 using Reconciler.Testing.Images;
 
-// Usage: Reconciler.Benchmarks [heal|fleet|start|pull|idle]...   Nothing named = all. Needs root, containerd and artifacts/bin/reconciler.
-var wanted = args.Length > 0 ? args : ["heal", "fleet", "start", "pull", "idle"];
+// Usage: Reconciler.Benchmarks [heal|fleet|start|create|pull|idle]...   Nothing named = all. Needs root, containerd and artifacts/bin/reconciler.
+var wanted = args.Length > 0 ? args : ["heal", "fleet", "start", "create", "pull", "idle"];
 await using var registry = await Registry.StartAsync();
 await registry.PushAsync(TestImages.Busybox(), "lib/busybox", "1");
 var table = new Table();
@@ -22,6 +22,9 @@ foreach (var name in wanted)
         case "start":
             await Start.RunAsync(daemon, registry, table, 100);
             break;
+        case "create":
+            await Create.RunAsync(daemon, registry, table);
+            break;
         case "pull":
             await Pull.RunAsync(daemon, registry, table);
             break;
@@ -30,7 +33,7 @@ foreach (var name in wanted)
             await Idle.RunAsync(daemon, registry, table, 100, "60 MiB");
             break;
         default:
-            Console.Error.WriteLine($"unknown benchmark {name}: heal, fleet, start, pull, idle");
+            Console.Error.WriteLine($"unknown benchmark {name}: heal, fleet, start, create, pull, idle");
             return 1;
     }
 }
