@@ -54,7 +54,7 @@ public sealed partial class KubernetesSource(Reflector reflector, ManifestOption
         var next = states.MoveNextAsync().AsTask();
         if (await Task.WhenAny(next, Task.Delay(FirstAnswer, time, cancellation)) != next)
             yield return _merge.Remembered(memory, "the API server has not answered yet");
-        for (ClusterState? state = null; await NextAsync(next, state is not null && memory.Regressed); )
+        for (ClusterState? state = null; await NextAsync(next, state is { IsListed: true } && memory.Regressed); )
         {
             if (next.IsCompleted)
             {
