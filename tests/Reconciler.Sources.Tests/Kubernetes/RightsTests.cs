@@ -49,7 +49,7 @@ public sealed class RightsTests(InstalledCluster cluster) : IClassFixture<Instal
         using var controller = await cluster.ControllerAsync();
         await AreAsync(controller,
             "create events", "create leases here", "create nodeworkloads", "delete nodeworkloads", "get nodes", "get nodeworkloads", "get nodeworkloadsets",
-            "list leases here", "list nodes", "list nodeworkloads", "list nodeworkloadsets", "patch events", "patch nodeworkloads", "patch nodeworkloads/status",
+            "list leases here", "list nodes", "list nodeworkloads", "list nodeworkloadsets", "patch nodeworkloads", "patch nodeworkloads/status",
             "patch nodeworkloadsets/status", "watch leases here", "watch nodes", "watch nodeworkloads", "watch nodeworkloadsets");
     }
 
