@@ -28,6 +28,7 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
     private readonly NetworkFiles _network;
     private readonly SpecBuilder _specs;
     private readonly NodeView _view;
+    private readonly StrayShims _shims;
     private readonly PullBoard _pulls;
     private readonly SemaphoreSlim _listing = new(1, 1);
     private readonly Channel<RuntimeEvent> _events = Channel.CreateUnbounded<RuntimeEvent>(new UnboundedChannelOptions { SingleReader = true });
@@ -46,6 +47,7 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
         _specs = new SpecBuilder(
             options.ContainerdNamespace, _cgroups, new SpecMounts(host, _folders, _network), new SpecSecurity(host), _network);
         _view = new NodeView(_cgroups, _specs.CgroupOf, time);
+        _shims = new StrayShims(host, options.ContainerdAddress, options.ContainerdNamespace, time);
         _pulls = new PullBoard(time);
         client.SetStopHooks(OnStoppedAsync);
     }
@@ -107,15 +109,16 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
     }
 
     /// <inheritdoc/>
-    public Task CleanWorkloadsAsync(IReadOnlyCollection<ResourceKey> declared, CancellationToken cancellation) => GuardAsync("clean", () =>
+    public Task CleanWorkloadsAsync(IReadOnlyCollection<ResourceKey> declared, CancellationToken cancellation) => GuardAsync("clean", async () =>
     {
-        if (!_view.IsComplete) return Task.FromResult(false);
+        if (!_view.IsComplete) return false;
         var used = declared.Where(key => key.Kind == ResourceKind.Container).Select(key => (key.Namespace, key.Name.Split('/')[0])).ToHashSet();
         _folders.Clean(
             (ns, workload) => used.Contains((ns, workload)) || _view.Entries(entry => entry.BelongsTo(ns, workload)).Count > 0,
             cancellation);
         _logs.Present(declared.Where(key => key.Kind == ResourceKind.Container).Concat(_view.Entries(_ => true).Select(entry => entry.Key)).ToHashSet());
-        return Task.FromResult(true);
+        await EndStrayShimsAsync(cancellation);
+        return true;
     }, cancellation);
 
     /// <summary>Ends the watching; containers run on.</summary>
@@ -205,6 +208,30 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
         }
     }
 
+    private async Task EndStrayShimsAsync(CancellationToken cancellation)
+    {
+        var strays = new List<Shim>();
+        foreach (var shim in _shims.Find(id => _view.Entry(id) is not null))
+        {
+            // Asked after the shim was seen: a record is made before its shim, and removed after it.
+            if (await _client.GetTaskAsync(shim.Id, cancellation) is null && !await IsRecordedAsync(shim.Id, cancellation)) strays.Add(shim);
+        }
+        foreach (var shim in _shims.End(strays)) LogStrayShim(shim.Id, shim.Pid);
+    }
+
+    private async Task<bool> IsRecordedAsync(string id, CancellationToken cancellation)
+    {
+        try
+        {
+            await _client.GetContainerAsync(id, cancellation);
+            return true;
+        }
+        catch (ContainerdException e) when (e.IsNotfound)
+        {
+            return false;
+        }
+    }
+
     private void NoteBrokenLogs(bool force)
     {
         var running = _view.Entries(entry => entry is { State: ContainerState.Running, Busy: false, LogBroken: false, Task.Stdout.Length: > 0 });
@@ -246,4 +273,7 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
 
     [LoggerMessage(2, LogLevel.Information, "{Id} was in doubt; its shim lists {Count} processes")]
     private partial void LogDoubt(string id, int count);
+
+    [LoggerMessage(7, LogLevel.Information, "{Id} is not there, but its shim was (pid {Pid}): ended")]
+    private partial void LogStrayShim(string id, int pid);
 }

@@ -44,7 +44,8 @@ public interface IContainerRuntime
     /// <summary>
     /// Removes what a workload has beside its containers (emptyDir folders, network files) for every workload without a container
     /// and without a key in <paramref name="declared"/>. To be called only while every source is synced and nothing is held: after the last
-    /// container of a workload went, and with each full list. A container that is just being created counts as present. It costs no RPC.
+    /// container of a workload went, and with each full list. A container that is just being created counts as present. Also ends shims
+    /// that serve no container. It costs no RPC unless such a one is found.
     /// </summary>
     /// <param name="declared">Keys of all declared containers, suspended ones included.</param>
     Task CleanWorkloadsAsync(IReadOnlyCollection<ResourceKey> declared, CancellationToken cancellation);
