@@ -1,5 +1,3 @@
-using System.Collections.Immutable;
-using System.Globalization;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Runtime;
@@ -28,11 +26,10 @@ internal sealed partial class StatusWriter(
 
     /// <param name="Uid">Of the object it was written to.</param>
     /// <param name="Status">What was written; null = not known what the server has.</param>
-    /// <param name="Since">Per condition type.</param>
+    /// <param name="Conditions">With their times, as the server has them.</param>
     /// <param name="At">When.</param>
     /// <param name="Failures">Failed writes in a row.</param>
-    private sealed record Written(
-        string Uid, WorkloadStatus? Status, ImmutableDictionary<string, (bool Status, DateTimeOffset At)> Since, DateTimeOffset At, int Failures);
+    private sealed record Written(string Uid, WorkloadStatus? Status, EquatableArray<ObjectCondition> Conditions, DateTimeOffset At, int Failures);
 
     public async Task RunAsync(CancellationToken stop)
     {
@@ -57,20 +54,25 @@ internal sealed partial class StatusWriter(
         var keys = sink.Keys();
         foreach (var (name, workload) in view.Workloads)
         {
-            var status = await StatusOfAsync(view, workload, keys, stop);
-            if (await WriteAsync(name, workload, status, stop) is { } wait && (again is null || wait < again)) again = wait;
+            var before = _written.GetValueOrDefault(name);
+            if (before is null || before.Uid != workload.Object.Uid) before = ReadBack(workload.Object);
+            var status = await StatusOfAsync(view, workload, before, keys, stop);
+            if (await WriteAsync(name, workload, before, status, stop) is { } wait && (again is null || wait < again)) again = wait;
         }
         return again;
     }
 
     private async Task<WorkloadStatus> StatusOfAsync(
-        ClusterView view, ClusterWorkload workload, IReadOnlyDictionary<ResourceKey, KeyState> keys, CancellationToken stop)
+        ClusterView view, ClusterWorkload workload, Written before, IReadOnlyDictionary<ResourceKey, KeyState> keys, CancellationToken stop)
     {
+        var now = time.GetUtcNow();
+        ObjectCondition Dated(string type, bool isTrue, string reason, string message) => ObjectCondition.Now(
+            type, isTrue, reason, message, workload.Object.Generation, before.Conditions.FirstOrDefault(condition => condition.Type == type), now);
         if (workload.Object.IsDeleting)
         {
             var prefix = workload.Object.Name.Name + "/";
             var left = keys.Keys.Where(key => key.Kind == ResourceKind.Container && key.Namespace == workload.Object.Name.Namespace && key.Name.StartsWith(prefix, StringComparison.Ordinal)).ToList();
-            return WorkloadStatus.OfDeleted(workload, left);
+            return WorkloadStatus.OfDeleted(workload, left, Dated);
         }
         var actual = new Dictionary<ResourceKey, Actual>();
         foreach (var resource in workload.Resources)
@@ -84,25 +86,20 @@ internal sealed partial class StatusWriter(
                 actual[resource.Key] = Actual.Nothing; // the report tells that containerd is away
             }
         }
-        return WorkloadStatus.Of(workload, view.Doubt, key => keys.GetValueOrDefault(key), key => actual[key], runtime.Snapshot());
+        return WorkloadStatus.Of(workload, view.Doubt, key => keys.GetValueOrDefault(key), key => actual[key], runtime.Snapshot(), Dated);
     }
 
-    private async Task<TimeSpan?> WriteAsync(ObjectName name, ClusterWorkload workload, WorkloadStatus status, CancellationToken stop)
+    private async Task<TimeSpan?> WriteAsync(ObjectName name, ClusterWorkload workload, Written before, WorkloadStatus status, CancellationToken stop)
     {
-        var before = _written.GetValueOrDefault(name);
-        if (before is null || before.Uid != workload.Object.Uid) before = ReadBack(workload.Object);
         if (before.Status == status) return null;
         var now = time.GetUtcNow();
         if (before is { Status: { } last, Failures: 0 } // a pull that goes on is no transition
             && last.Settled == status.Settled && now - before.At is var passed && passed < ProgressPeriod) return ProgressPeriod - passed;
-        var since = status.Conditions.ToImmutableDictionary(
-            condition => condition.Type,
-            condition => before.Since.TryGetValue(condition.Type, out var old) && old.Status == condition.Status ? old : (Status: condition.Status, At: now));
         try
         {
             var path = $"apis/reconciler.dev/v1alpha1/namespaces/{name.Namespace}/nodeworkloads/{name.Name}/status";
-            using var answer = await client.ApplyAsync(path, status.Write(workload.Object, condition => since[condition.Type].At), stop);
-            _written[name] = new Written(workload.Object.Uid, status, since, now, 0);
+            using var answer = await client.ApplyAsync(path, status.Write(workload.Object), stop);
+            _written[name] = new Written(workload.Object.Uid, status, status.Conditions, now, 0);
             return null;
         }
         catch (ClusterException e) when (e.IsConflict || e.IsNotFound)
@@ -122,19 +119,8 @@ internal sealed partial class StatusWriter(
     /// <summary>Transition times outlive the agent: they are taken from the object.</summary>
     private Written ReadBack(ClusterObject workload)
     {
-        var since = ImmutableDictionary.CreateBuilder<string, (bool, DateTimeOffset)>();
         using var document = JsonDocument.Parse(workload.Json);
-        if (document.RootElement.TryGetProperty("status", out var status) && status.ValueKind == JsonValueKind.Object
-            && status.TryGetProperty("conditions", out var conditions) && conditions.ValueKind == JsonValueKind.Array)
-        {
-            foreach (var condition in conditions.EnumerateArray())
-            {
-                if (condition.TryGetProperty("type", out var type) && condition.TryGetProperty("status", out var is_) && condition.TryGetProperty("lastTransitionTime", out var at)
-                    && DateTimeOffset.TryParse(at.GetString(), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var when))
-                    since[type.GetString()!] = (is_.GetString() == "True", when);
-            }
-        }
-        return new Written(workload.Uid, null, since.ToImmutable(), time.GetUtcNow(), 0);
+        return new Written(workload.Uid, null, [.. ObjectCondition.ReadAll(document.RootElement.Find("status"))], time.GetUtcNow(), 0);
     }
 
     [LoggerMessage(3001, LogLevel.Warning, "The status of {Name} could not be written: {Message}")]

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using System.Text.Json;
 using Reconciler.Agent.Runtime;
@@ -9,13 +8,6 @@ using Reconciler.Core.Ports;
 using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Cluster;
-
-/// <summary>A condition as Kubernetes has it.</summary>
-/// <param name="Type">Ready, Reconciling, Stalled, SourceRegressed or Stopped.</param>
-/// <param name="Status">True or false.</param>
-/// <param name="Reason">CamelCase word.</param>
-/// <param name="Message">One sentence; never holds an env value.</param>
-internal sealed record WorkloadCondition(string Type, bool Status, string Reason, string Message);
 
 /// <summary>One container in the status.</summary>
 internal sealed record ContainerStatus
@@ -49,11 +41,13 @@ internal sealed record ImageStatus(string Image, bool Present, string Reason, st
 /// <summary>What the node says of one workload: a pure function of the object, the reports and the observation.</summary>
 internal sealed record WorkloadStatus
 {
+    public delegate ObjectCondition Dated(string type, bool isTrue, string reason, string message);
+
     public required long ObservedGeneration { get; init; }
 
     public required string Revision { get; init; }
 
-    public required EquatableArray<WorkloadCondition> Conditions { get; init; }
+    public required EquatableArray<ObjectCondition> Conditions { get; init; }
 
     public required EquatableArray<ContainerStatus> Containers { get; init; }
 
@@ -77,31 +71,32 @@ internal sealed record WorkloadStatus
     /// <param name="report">The newest report of a key; null = none.</param>
     /// <param name="observe">What is there for a key.</param>
     /// <param name="pulls">Under way.</param>
+    /// <param name="dated">Makes a condition of type, status, reason and message, and knows since when.</param>
     public static WorkloadStatus Of(
-        ClusterWorkload workload, string doubt, Func<ResourceKey, KeyState?> report, Func<ResourceKey, Actual> observe, IReadOnlyList<PullProgress> pulls)
+        ClusterWorkload workload, string doubt, Func<ResourceKey, KeyState?> report, Func<ResourceKey, Actual> observe, IReadOnlyList<PullProgress> pulls, Dated dated)
     {
         var parts = workload.Resources.Select(resource => Judge(resource, report(resource.Key), observe(resource.Key), pulls)).ToList();
         return new WorkloadStatus
         {
             ObservedGeneration = workload.Object.Generation,
             Revision = workload.Object.Revision,
-            Conditions = [.. ConditionsOf(workload, doubt, parts)],
+            Conditions = [.. ConditionsOf(workload, doubt, parts, dated)],
             Containers = parts.Where(part => part.Container is not null).Select(part => part.Container!).OrderBy(container => container.Name, StringComparer.Ordinal).ToEquatableArray(),
             Images = parts.Where(part => part.Image is not null).Select(part => part.Image!).OrderBy(image => image.Image, StringComparer.Ordinal).ToEquatableArray(),
         };
     }
 
     /// <summary>Of an object that is being deleted, once nothing of it is left or while something is.</summary>
-    public static WorkloadStatus OfDeleted(ClusterWorkload workload, IReadOnlyList<ResourceKey> left) => new()
+    public static WorkloadStatus OfDeleted(ClusterWorkload workload, IReadOnlyList<ResourceKey> left, Dated dated) => new()
     {
         ObservedGeneration = workload.Object.Generation,
         Revision = workload.Object.Revision,
         Conditions =
         [
-            new WorkloadCondition("Ready", false, "Deleting", ""),
-            new WorkloadCondition("Reconciling", left.Count > 0, "Deleting", left.Count > 0 ? $"stopping {string.Join(", ", left.Select(key => key.Name))}" : ""),
-            new WorkloadCondition("Stalled", false, "Deleting", ""),
-            new WorkloadCondition("Stopped", left.Count == 0, left.Count == 0 ? "Stopped" : "Stopping", ""),
+            dated("Ready", false, "Deleting", ""),
+            dated("Reconciling", left.Count > 0, "Deleting", left.Count > 0 ? $"stopping {string.Join(", ", left.Select(key => key.Name))}" : ""),
+            dated("Stalled", false, "Deleting", ""),
+            dated("Stopped", left.Count == 0, left.Count == 0 ? "Stopped" : "Stopping", ""),
         ],
         Containers = [],
     };
@@ -161,14 +156,14 @@ internal sealed record WorkloadStatus
         };
     }
 
-    private static IEnumerable<WorkloadCondition> ConditionsOf(ClusterWorkload workload, string doubt, List<Part> parts)
+    private static IEnumerable<ObjectCondition> ConditionsOf(ClusterWorkload workload, string doubt, List<Part> parts, Dated dated)
     {
         if (workload.Refused)
         {
             var why = string.Join("; ", workload.Problems.Where(problem => !problem.Warning).Take(3).Select(problem => $"{problem.Field}: {problem.Message} ({problem.Remedy})"));
-            yield return new WorkloadCondition("Ready", false, "InvalidSpec", why);
-            yield return new WorkloadCondition("Reconciling", false, "InvalidSpec", "");
-            yield return new WorkloadCondition("Stalled", true, "InvalidSpec", why);
+            yield return dated("Ready", false, "InvalidSpec", why);
+            yield return dated("Reconciling", false, "InvalidSpec", "");
+            yield return dated("Stalled", true, "InvalidSpec", why);
             yield break;
         }
         var unready = parts.FirstOrDefault(part => part.Failed) ?? parts.FirstOrDefault(part => !part.Ready);
@@ -176,60 +171,27 @@ internal sealed record WorkloadStatus
         var (reason, message) = unready is not null ? (unready.Reason, Say(unready)) : (best?.Reason ?? "Running", "");
         var working = parts.FirstOrDefault(part => part.Working);
         var failed = parts.FirstOrDefault(part => part.Failed);
-        yield return new WorkloadCondition("Ready", unready is null, reason, message);
-        yield return new WorkloadCondition("Reconciling", working is not null && failed is null, working?.Reason ?? "Settled", working is null ? "" : Say(working));
-        yield return new WorkloadCondition("Stalled", failed is not null, failed?.Reason ?? "Settled", failed is null ? "" : Say(failed));
-        if (doubt.StartsWith("SourceRegressed", StringComparison.Ordinal)) yield return new WorkloadCondition("SourceRegressed", true, "SourceRegressed", doubt);
+        yield return dated("Ready", unready is null, reason, message);
+        yield return dated("Reconciling", working is not null && failed is null, working?.Reason ?? "Settled", working is null ? "" : Say(working));
+        yield return dated("Stalled", failed is not null, failed?.Reason ?? "Settled", failed is null ? "" : Say(failed));
+        if (doubt.StartsWith("SourceRegressed", StringComparison.Ordinal)) yield return dated("SourceRegressed", true, "SourceRegressed", doubt);
     }
 
     private static string Say(Part part) => part.Message.Length > 0 ? $"{part.Resource.Key.Name}: {part.Message}" : part.Resource.Key.Name;
 
-    /// <summary>The body of a server-side apply on /status.</summary>
-    /// <param name="workload">Its resourceVersion keeps the write from hitting an object made anew under the same name.</param>
-    /// <param name="since">When a condition got its present status.</param>
-    public byte[] Write(ClusterObject workload, Func<WorkloadCondition, DateTimeOffset> since)
+    /// <summary>The whole of what is applied to /status.</summary>
+    public byte[] Write(ClusterObject workload) => StatusDocument.Write("NodeWorkload", workload.Name, workload.Uid, workload.ResourceVersion, json =>
     {
-        var buffer = new ArrayBufferWriter<byte>(1024);
-        using (var json = new Utf8JsonWriter(buffer))
-        {
-            json.WriteStartObject();
-            json.WriteString("apiVersion", "reconciler.dev/v1alpha1");
-            json.WriteString("kind", "NodeWorkload");
-            json.WriteStartObject("metadata");
-            json.WriteString("name", workload.Name.Name);
-            json.WriteString("namespace", workload.Name.Namespace);
-            json.WriteString("uid", workload.Uid);
-            json.WriteString("resourceVersion", workload.ResourceVersion);
-            json.WriteEndObject();
-            json.WriteStartObject("status");
-            json.WriteNumber("observedGeneration", ObservedGeneration);
-            if (Revision.Length > 0) json.WriteString("revision", Revision);
-            json.WriteStartArray("conditions");
-            foreach (var condition in Conditions) Write(json, condition, since(condition));
-            json.WriteEndArray();
-            json.WriteStartArray("containers");
-            foreach (var container in Containers) Write(json, container);
-            json.WriteEndArray();
-            json.WriteStartArray("images");
-            foreach (var image in Images) Write(json, image);
-            json.WriteEndArray();
-            json.WriteEndObject();
-            json.WriteEndObject();
-        }
-        return buffer.WrittenSpan.ToArray();
-    }
-
-    private void Write(Utf8JsonWriter json, WorkloadCondition condition, DateTimeOffset since)
-    {
-        json.WriteStartObject();
-        json.WriteString("type", condition.Type);
-        json.WriteString("status", condition.Status ? "True" : "False");
-        json.WriteString("reason", condition.Reason);
-        json.WriteString("message", Short(condition.Message));
-        json.WriteString("lastTransitionTime", ClusterTime.Seconds(since));
         json.WriteNumber("observedGeneration", ObservedGeneration);
-        json.WriteEndObject();
-    }
+        if (Revision.Length > 0) json.WriteString("revision", Revision);
+        ObjectCondition.WriteAll(json, Conditions);
+        json.WriteStartArray("containers");
+        foreach (var container in Containers) Write(json, container);
+        json.WriteEndArray();
+        json.WriteStartArray("images");
+        foreach (var image in Images) Write(json, image);
+        json.WriteEndArray();
+    });
 
     private static void Write(Utf8JsonWriter json, ContainerStatus container)
     {
@@ -237,7 +199,7 @@ internal sealed record WorkloadStatus
         json.WriteString("name", container.Name);
         json.WriteString("state", container.State);
         if (container.Reason.Length > 0) json.WriteString("reason", container.Reason);
-        if (container.Message.Length > 0) json.WriteString("message", Short(container.Message));
+        if (container.Message.Length > 0) json.WriteString("message", ObjectCondition.Short(container.Message));
         if (container.ImageId.Length > 0) json.WriteString("imageID", container.ImageId);
         json.WriteNumber("restartCount", container.RestartCount);
         if (container.StartedAt is { } started) json.WriteString("startedAt", ClusterTime.Seconds(started));
@@ -253,12 +215,9 @@ internal sealed record WorkloadStatus
         json.WriteString("image", image.Image);
         json.WriteString("state", image.Present ? "Present" : "Waiting");
         if (image.Reason.Length > 0) json.WriteString("reason", image.Reason);
-        if (image.Message.Length > 0) json.WriteString("message", Short(image.Message));
+        if (image.Message.Length > 0) json.WriteString("message", ObjectCondition.Short(image.Message));
         if (image.ImageId.Length > 0) json.WriteString("imageID", image.ImageId);
         if (image.PullProgress.Length > 0) json.WriteString("pullProgress", image.PullProgress);
         json.WriteEndObject();
     }
-
-    /// <summary>A condition's message has at most 32768 characters in Kubernetes' own; a screen has fewer.</summary>
-    private static string Short(string message) => message.Length <= 1024 ? message : message[..1021] + "...";
 }

@@ -1,3 +1,4 @@
+using Reconciler.Agent.Cluster;
 using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Controller;

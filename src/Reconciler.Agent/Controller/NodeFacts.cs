@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using Reconciler.Agent.Cluster;
 using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Controller;

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Globalization;
+using Reconciler.Agent.Cluster;
 using Reconciler.Core.Model;
 
 namespace Reconciler.Agent.Controller;

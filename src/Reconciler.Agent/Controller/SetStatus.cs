@@ -1,5 +1,5 @@
-using System.Buffers;
 using System.Text.Json;
+using Reconciler.Agent.Cluster;
 using Reconciler.Core.Model;
 
 namespace Reconciler.Agent.Controller;
@@ -48,39 +48,20 @@ internal sealed record SetStatus
         Conditions = ObjectCondition.ReadAll(status).Where(condition => condition.Type is SetPlanner.Ready or SetPlanner.Reconciling or SetPlanner.Stalled).ToEquatableArray(),
     };
 
-    /// <summary>The whole of what is applied to /status; the version keeps it off a set that was made again under the same name.</summary>
-    public byte[] Write(WorkloadSet set)
+    /// <summary>The whole of what is applied to /status.</summary>
+    public byte[] Write(WorkloadSet set) => StatusDocument.Write("NodeWorkloadSet", set.Name, set.Uid, set.ResourceVersion, json =>
     {
-        var buffer = new ArrayBufferWriter<byte>(1024);
-        using (var json = new Utf8JsonWriter(buffer))
-        {
-            json.WriteStartObject();
-            json.WriteString("apiVersion", "reconciler.dev/v1alpha1");
-            json.WriteString("kind", "NodeWorkloadSet");
-            json.WriteStartObject("metadata");
-            json.WriteString("name", set.Name.Name);
-            json.WriteString("namespace", set.Name.Namespace);
-            json.WriteString("uid", set.Uid);
-            json.WriteString("resourceVersion", set.ResourceVersion);
-            json.WriteEndObject();
-            json.WriteStartObject("status");
-            json.WriteNumber("observedGeneration", ObservedGeneration);
-            json.WriteString("updateRevision", UpdateRevision);
-            json.WriteNumber("desiredNumberScheduled", DesiredNumberScheduled);
-            json.WriteNumber("currentNumberScheduled", CurrentNumberScheduled);
-            json.WriteNumber("updatedNumberScheduled", UpdatedNumberScheduled);
-            json.WriteNumber("numberReady", NumberReady);
-            json.WriteNumber("numberAvailable", NumberAvailable);
-            json.WriteNumber("numberUnavailable", NumberUnavailable);
-            json.WriteNumber("numberMisscheduled", NumberMisscheduled);
-            json.WriteStartArray("conditions");
-            foreach (var condition in Conditions) condition.Write(json);
-            json.WriteEndArray();
-            json.WriteEndObject();
-            json.WriteEndObject();
-        }
-        return buffer.WrittenSpan.ToArray();
-    }
+        json.WriteNumber("observedGeneration", ObservedGeneration);
+        json.WriteString("updateRevision", UpdateRevision);
+        json.WriteNumber("desiredNumberScheduled", DesiredNumberScheduled);
+        json.WriteNumber("currentNumberScheduled", CurrentNumberScheduled);
+        json.WriteNumber("updatedNumberScheduled", UpdatedNumberScheduled);
+        json.WriteNumber("numberReady", NumberReady);
+        json.WriteNumber("numberAvailable", NumberAvailable);
+        json.WriteNumber("numberUnavailable", NumberUnavailable);
+        json.WriteNumber("numberMisscheduled", NumberMisscheduled);
+        ObjectCondition.WriteAll(json, Conditions);
+    });
 
     private static int Count(JsonElement status, string name) => (int)Math.Clamp(status.Number(name) ?? 0, 0, int.MaxValue);
 }

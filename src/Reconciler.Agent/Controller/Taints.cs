@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using Reconciler.Agent.Cluster;
 
 namespace Reconciler.Agent.Controller;
 

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Reconciler.Agent.Cluster;
 using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Controller;

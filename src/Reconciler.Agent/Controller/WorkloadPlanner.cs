@@ -1,3 +1,5 @@
+using Reconciler.Agent.Cluster;
+
 namespace Reconciler.Agent.Controller;
 
 /// <summary>Why a deleted child may go.</summary>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using Reconciler.Agent.Cluster;
 using Reconciler.Sources.Kubernetes;
 using Reconciler.Sources.Manifests;
 

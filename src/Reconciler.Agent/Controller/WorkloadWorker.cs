@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Cluster;
 using Reconciler.Core.Engine;
 using Reconciler.Core.Planning;
 using Reconciler.Sources.Kubernetes;
@@ -65,25 +66,8 @@ internal sealed partial class WorkloadWorker(ClusterClient client, LiveChecks li
 
     private async Task WriteLostAsync(Workload workload, ObjectCondition lost, CancellationToken cancellation)
     {
-        var buffer = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(buffer))
-        {
-            json.WriteStartObject();
-            json.WriteString("apiVersion", "reconciler.dev/v1alpha1");
-            json.WriteString("kind", "NodeWorkload");
-            json.WriteStartObject("metadata");
-            json.WriteString("name", workload.Name.Name);
-            json.WriteString("namespace", workload.Name.Namespace);
-            json.WriteString("resourceVersion", workload.ResourceVersion);
-            json.WriteEndObject();
-            json.WriteStartObject("status");
-            json.WriteStartArray("conditions");
-            lost.Write(json);
-            json.WriteEndArray();
-            json.WriteEndObject();
-            json.WriteEndObject();
-        }
-        using var written = await client.ApplyAsync(ChildDocument.PathOf(workload.Name) + "/status", buffer.WrittenMemory, cancellation);
+        var body = StatusDocument.Write("NodeWorkload", workload.Name, workload.Uid, workload.ResourceVersion, json => ObjectCondition.WriteAll(json, [lost]));
+        using var written = await client.ApplyAsync(ChildDocument.PathOf(workload.Name) + "/status", body, cancellation);
         LogAgent(workload.Name, workload.NodeName, lost.Reason);
     }
 

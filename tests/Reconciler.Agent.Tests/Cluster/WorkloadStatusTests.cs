@@ -94,7 +94,7 @@ public sealed class WorkloadStatusTests
     public void A_refused_object_is_stalled_with_field_and_remedy()
     {
         var refused = Workload([]) with { Refused = true, Problems = [new Problem("kubernetes default/web", 0, "spec.x", "is wrong", "right it")] };
-        var status = WorkloadStatus.Of(refused, "", _ => null, _ => Actual.Nothing, []);
+        var status = WorkloadStatus.Of(refused, "", _ => null, _ => Actual.Nothing, [], Dated);
         Assert.Equal("False False True InvalidSpec", Told(status));
         Assert.Equal("spec.x: is wrong (right it)", status.Conditions[0].Message);
     }
@@ -102,23 +102,25 @@ public sealed class WorkloadStatusTests
     [Fact]
     public void Deletion_is_stopped_once_nothing_is_left()
     {
-        Assert.False(WorkloadStatus.OfDeleted(Workload([]), [Web.Key]).Conditions.Single(condition => condition.Type == "Stopped").Status);
-        Assert.True(WorkloadStatus.OfDeleted(Workload([]), []).Conditions.Single(condition => condition.Type == "Stopped").Status);
+        Assert.False(WorkloadStatus.OfDeleted(Workload([]), [Web.Key], Dated).Conditions.Single(condition => condition.Type == "Stopped").IsTrue);
+        Assert.True(WorkloadStatus.OfDeleted(Workload([]), [], Dated).Conditions.Single(condition => condition.Type == "Stopped").IsTrue);
     }
 
     [Fact]
     public void What_is_written_names_object_version_and_times()
     {
         var workload = Workload([Web]);
-        var at = DateTimeOffset.FromUnixTimeSeconds(1_700_000_000);
-        var json = JsonNode.Parse(WorkloadStatus.Of(workload, "", _ => null, _ => Actual.Nothing, []).Write(workload.Object, _ => at))!;
+        var json = JsonNode.Parse(WorkloadStatus.Of(workload, "", _ => null, _ => Actual.Nothing, [], Dated).Write(workload.Object))!;
         Assert.Equal(("u1", "77"), ((string?)json["metadata"]!["uid"], (string?)json["metadata"]!["resourceVersion"]));
         Assert.Equal(4, (int)json["status"]!["observedGeneration"]!);
         Assert.Equal("2023-11-14T22:13:20Z", (string?)json["status"]!["conditions"]![0]!["lastTransitionTime"]);
     }
 
     private static WorkloadStatus Of(ImmutableArray<DesiredResource> resources, KeyState? report, Actual? actual = null, IReadOnlyList<PullProgress>? pulls = null) =>
-        WorkloadStatus.Of(Workload(resources), "", _ => report, _ => actual ?? Actual.Nothing, pulls ?? []);
+        WorkloadStatus.Of(Workload(resources), "", _ => report, _ => actual ?? Actual.Nothing, pulls ?? [], Dated);
+
+    private static ObjectCondition Dated(string type, bool isTrue, string reason, string message) =>
+        ObjectCondition.Now(type, isTrue, reason, message, 4, null, DateTimeOffset.FromUnixTimeSeconds(1_700_000_000));
 
     private static KeyState Report(ContainerSpec spec, string reason, bool ready, int attempt = 0) =>
         new() { Namespace = spec.Namespace, Name = spec.Key.Name, Reason = reason, Ready = ready, Attempt = attempt, SpecHash = spec.Hash };
@@ -133,7 +135,7 @@ public sealed class WorkloadStatusTests
 
     private static string Told(WorkloadStatus status)
     {
-        string Is(string type) => status.Conditions.Single(condition => condition.Type == type).Status ? "True" : "False";
+        string Is(string type) => status.Conditions.Single(condition => condition.Type == type).IsTrue ? "True" : "False";
         return $"{Is("Ready")} {Is("Reconciling")} {Is("Stalled")} {status.Conditions.Single(condition => condition.Type == "Ready").Reason}";
     }
 }

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Cluster;
 using Reconciler.Agent.Controller;
 using Reconciler.Agent.Hosting;
 using Reconciler.Sources.Kubernetes;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Reconciler.Agent.Cluster;
 using Reconciler.Agent.Controller;
 using static Reconciler.Agent.Tests.Controller.Objects;
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Reconciler.Sources.Kubernetes;
 
-namespace Reconciler.Agent.Controller;
+namespace Reconciler.Agent.Cluster;
 
 /// <summary>A condition of an object's status.</summary>
 /// <param name="Type">As Ready.</param>
@@ -22,7 +22,14 @@ internal sealed record ObjectCondition(string Type, bool IsTrue, string Reason, 
         condition.Time("lastTransitionTime") ?? DateTimeOffset.UnixEpoch,
         condition.Number("observedGeneration") ?? 0));
 
-    public void Write(Utf8JsonWriter json)
+    public static void WriteAll(Utf8JsonWriter json, IEnumerable<ObjectCondition> conditions)
+    {
+        json.WriteStartArray("conditions");
+        foreach (var condition in conditions) condition.Write(json);
+        json.WriteEndArray();
+    }
+
+    private void Write(Utf8JsonWriter json)
     {
         json.WriteStartObject();
         json.WriteString("type", Type);
@@ -39,9 +46,12 @@ internal sealed record ObjectCondition(string Type, bool IsTrue, string Reason, 
         type,
         isTrue,
         reason,
-        message.Length <= LongestMessage ? message : message[..(LongestMessage - 3)] + "...",
+        Short(message),
         before is not null && before.IsTrue == isTrue ? before.Since : Second(now),
         generation);
+
+    /// <summary>The API takes 32768 characters; a screen has fewer.</summary>
+    public static string Short(string message) => message.Length <= LongestMessage ? message : message[..(LongestMessage - 3)] + "...";
 
     /// <summary>Times of objects have no fractions.</summary>
     public static DateTimeOffset Second(DateTimeOffset time) => new(time.UtcTicks - time.UtcTicks % TimeSpan.TicksPerSecond, TimeSpan.Zero);

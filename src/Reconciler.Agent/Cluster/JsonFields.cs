@@ -2,7 +2,7 @@ using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 
-namespace Reconciler.Agent.Controller;
+namespace Reconciler.Agent.Cluster;
 
 /// <summary>Reading of objects whose schema the API server has checked: what is absent or of another type is empty.</summary>
 internal static class JsonFields
