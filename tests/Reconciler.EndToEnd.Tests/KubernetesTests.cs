@@ -16,26 +16,29 @@ public sealed class KubernetesTests(ClusterFixture cluster) : IClassFixture<Clus
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 
+    /// <summary>samples/kubernetes/hello.yaml, with its image from the registry of the tests.</summary>
     [Fact]
     public async Task What_is_applied_runs_and_says_so_and_what_is_deleted_goes()
     {
         await using var node = await AgentNode.StartAsync(start: false);
         node.StartClusterAgent(await cluster.AgentKubeconfigAsync("node-1"));
-        await Api.ApplyAsync(Workload("web"));
+        var sample = await File.ReadAllTextAsync(Path.Combine(Checkout.Root, "samples/kubernetes/hello.yaml"), TestContext.Current.CancellationToken);
+        await Api.ApplyAsync(sample.Replace("docker.io/library/busybox:1.36", SharedRegistry.Busybox, StringComparison.Ordinal)
+            .Replace("name: hello", $"name: hello\n  namespace: {_ns}", StringComparison.Ordinal));
 
-        await Api.KubectlAsync("wait", "-n", _ns, "--for=condition=Ready", "nodeworkload/web", "--timeout=90s");
-        var task = await node.RunningAsync($"{_ns}-web-main");
-        var status = (await ObjectAsync("web"))["status"]!;
+        await Api.KubectlAsync("wait", "-n", _ns, "--for=condition=Ready", "nodeworkload/hello", "--timeout=90s");
+        var task = await node.RunningAsync($"{_ns}-hello-main");
+        var status = (await ObjectAsync("hello"))["status"]!;
         Assert.Equal(1, (int)status["observedGeneration"]!);
         Assert.Equal("Running", (string?)status["containers"]![0]!["state"]);
         Assert.StartsWith("sha256:", (string?)status["containers"]![0]!["imageID"], StringComparison.Ordinal);
         Assert.Equal(["Ready=True", "Reconciling=False", "Stalled=False"], Conditions(status));
 
         Signals.Send(task.Pid, Signals.Kill);
-        await node.ReplacedAsync($"{_ns}-web-main", task);
-        await EventuallyStatusAsync("web", s => (int?)s["containers"]?[0]?["restartCount"] == 1, "the restart is counted");
+        await node.ReplacedAsync($"{_ns}-hello-main", task);
+        await EventuallyStatusAsync("hello", s => (int?)s["containers"]?[0]?["restartCount"] == 1, "the restart is counted");
 
-        await Api.KubectlAsync("delete", "-n", _ns, "nodeworkload/web");
+        await Api.KubectlAsync("delete", "-n", _ns, "nodeworkload/hello");
         await Eventually.UntilAsync(async () => (await node.ContainerIdsAsync()).Count == 0, $"the container is gone; the agent said:\n{node.Tail()}");
         var events = await Api.KubectlAsync("get", "events.events.k8s.io", "-n", _ns, "-o", "jsonpath={range .items[*]}{.reason} {end}");
         Assert.Contains("Pulled", events, StringComparison.Ordinal);

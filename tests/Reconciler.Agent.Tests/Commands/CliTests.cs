@@ -99,6 +99,15 @@ public sealed class CliTests : IDisposable
     }
 
     [Fact]
+    public async Task Validate_accepts_the_samples_for_a_cluster()
+    {
+        var (code, output, error) = await RunAsync("validate", "-f", Path.Combine(Checkout.Root, "samples/kubernetes"), "--cluster");
+
+        Assert.Equal((0, ""), (code, error));
+        Assert.Contains("7 documents", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Validate_of_a_missing_folder_is_an_error()
     {
         var (code, output, error) = await RunAsync("validate", "-f", _folder["none"]);

@@ -6,9 +6,17 @@ using Reconciler.Testing;
 namespace Reconciler.Sources.Tests.Manifests;
 
 /// <summary>The samples of the repository and what they become.</summary>
-public sealed class SampleTests
+public sealed class SampleTests : IDisposable
 {
-    private static readonly string Samples = Path.Combine(Checkout.Root, "samples");
+    private readonly TempFolder _folder = new();
+
+    /// <summary>Those for a folder, as scripts/demo.sh takes them; the ones below are for clusters.</summary>
+    public SampleTests()
+    {
+        foreach (var file in Directory.GetFiles(Path.Combine(Checkout.Root, "samples"))) File.Copy(file, _folder[Path.GetFileName(file)]);
+    }
+
+    public void Dispose() => _folder.Dispose();
 
     public static TheoryData<string, string> Golden => new()
     {
@@ -36,10 +44,10 @@ public sealed class SampleTests
             ["default/heartbeat", "default/job", "default/keep", "default/web", "monitoring/watcher"],
             folder.Documents.Select(document => document.Identity!).Order(StringComparer.Ordinal));
         Assert.Equal(
-            (ImagePullPolicy.IfNotPresent, $"file:{Samples}/images.yaml"),
+            (ImagePullPolicy.IfNotPresent, $"file:{_folder.Path}/images.yaml"),
             folder.Resources[ResourceKey.Image("127.0.0.1:5055/demo/busybox:1")] is ImageSpec image ? (image.PullPolicy, image.Source) : default);
         Assert.Equal(RestartPolicy.OnFailure, ((ContainerSpec)folder.Resources[ResourceKey.Container("default", "job", "main")]).RestartPolicy);
     }
 
-    private static Reconciler.Sources.Files.ManifestFolder Read() => ManifestReader.ReadFolder(Samples, Given.Options);
+    private Reconciler.Sources.Files.ManifestFolder Read() => ManifestReader.ReadFolder(_folder.Path, Given.Options);
 }
