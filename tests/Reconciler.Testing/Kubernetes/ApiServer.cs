@@ -22,7 +22,6 @@ public sealed partial class ApiServer : IAsyncDisposable
 
     private readonly TempFolder _folder = new();
     private readonly ControlPlane _programs;
-    private readonly EtcdVersion _version;
     private readonly CertificateAuthority _authority = new("reconciler test");
     private readonly (string Certificate, string Key) _admin;
     private readonly SemaphoreSlim _tokenGate = new(1, 1);
@@ -31,11 +30,10 @@ public sealed partial class ApiServer : IAsyncDisposable
     private Process? _etcd;
     private Process? _server;
 
-    private ApiServer(ControlPlane programs, EtcdVersion version)
+    private ApiServer(ControlPlane programs)
     {
         _admin = _authority.Issue("CN=admin, O=system:masters");
         _programs = programs;
-        _version = version;
         Http = CreateHttp(Url, _authority.ClientOptions(_admin));
     }
 
@@ -61,9 +59,11 @@ public sealed partial class ApiServer : IAsyncDisposable
 
     public string Log => Text("server.log") + Text("etcd.log");
 
-    public static async Task<ApiServer> StartAsync(EtcdVersion etcd = EtcdVersion.V35)
+    public static async Task<ApiServer> StartAsync(EtcdVersion etcd = EtcdVersion.V35) => await StartAsync(await ControlPlane.GetAsync(etcd));
+
+    public static async Task<ApiServer> StartAsync(ControlPlane programs)
     {
-        var server = new ApiServer(await ControlPlane.GetAsync(), etcd);
+        var server = new ApiServer(programs);
         try
         {
             await server.WriteFilesAsync();
@@ -80,7 +80,7 @@ public sealed partial class ApiServer : IAsyncDisposable
     /// <summary>After <see cref="StopAsync"/> or <see cref="KillAsync"/>; returns when it is ready.</summary>
     public async Task StartAgainAsync()
     {
-        _etcd ??= await RunAsync("etcd", _version == EtcdVersion.V34 ? _programs.Etcd34 : _programs.Etcd35, [
+        _etcd ??= await RunAsync("etcd", _programs.Etcd, [
             "--data-dir", DataFolder, "--listen-client-urls", EtcdUrl, "--advertise-client-urls", EtcdUrl,
             "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "warn", "--unsafe-no-fsync",
         ]);
