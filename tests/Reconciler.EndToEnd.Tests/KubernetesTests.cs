@@ -40,9 +40,12 @@ public sealed class KubernetesTests(ClusterFixture cluster) : IClassFixture<Clus
 
         await Api.KubectlAsync("delete", "-n", _ns, "nodeworkload/hello");
         await Eventually.UntilAsync(async () => (await node.ContainerIdsAsync()).Count == 0, $"the container is gone; the agent said:\n{node.Tail()}");
-        var events = await Api.KubectlAsync("get", "events.events.k8s.io", "-n", _ns, "-o", "jsonpath={range .items[*]}{.reason} {end}");
-        Assert.Contains("Pulled", events, StringComparison.Ordinal);
-        Assert.Contains("Started", events, StringComparison.Ordinal);
+        string[] expected = ["Pulling", "Pulled", "Created", "Started", "Drifted"];
+        await Eventually.UntilAsync(async () =>
+        {
+            var events = await Api.KubectlAsync("get", "events.events.k8s.io", "-n", _ns, "-o", "jsonpath={range .items[*]}{.reason} {end}");
+            return expected.All(events.Split(' ').Contains);
+        }, $"there are the events {string.Join(", ", expected)}");
     }
 
     [Fact]

@@ -46,14 +46,14 @@ internal sealed partial class ClusterPart : IDisposable
         var lease = new AgentLease(_client, Source, LeaseNamespace(), _options.NodeName, identity, _time, _loggers.CreateLogger<AgentLease>());
         var recorder = new EventRecorder(_client, Source, _options.NodeName, _time, _loggers.CreateLogger<EventRecorder>());
         var writer = new StatusWriter(_client, Source, sink, runtime, _time, _loggers.CreateLogger<StatusWriter>());
-        sink.Reported = recorder.Record;
+        (sink.Begun, sink.Reported) = (recorder.Record, recorder.Record);
         try
         {
             await Task.WhenAll(KeepAsync("lease", lease.RunAsync, stop), KeepAsync("events", recorder.RunAsync, stop), KeepAsync("status", writer.RunAsync, stop));
         }
         finally
         {
-            sink.Reported = null;
+            (sink.Begun, sink.Reported) = (null, null);
         }
     }
 

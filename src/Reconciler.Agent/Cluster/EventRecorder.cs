@@ -3,7 +3,9 @@ using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
+using Reconciler.Agent.State;
 using Reconciler.Core.Model;
+using Reconciler.Core.Planning;
 using Reconciler.Core.Ports;
 using Reconciler.Sources.Kubernetes;
 
@@ -30,9 +32,13 @@ internal sealed partial class EventRecorder(
 
     private sealed record Series(string Name, string Namespace, int Count, DateTimeOffset Last, DateTimeOffset Written);
 
+    public void Record(KeyState? before, PlannedKey planned)
+    {
+        foreach (var happened in EventText.Of(before, planned)) _queue.Writer.TryWrite((planned.Key, happened, time.GetUtcNow()));
+    }
+
     public void Record(StatusReport report)
     {
-        if (report.Key.Kind != ResourceKind.Container) return;
         foreach (var happened in EventText.Of(report)) _queue.Writer.TryWrite((report.Key, happened, report.At));
     }
 
@@ -40,17 +46,28 @@ internal sealed partial class EventRecorder(
     {
         await foreach (var (key, happened, at) in _queue.Reader.ReadAllAsync(stop))
         {
-            var name = new ObjectName(key.Namespace, key.Name[..key.Name.IndexOf('/', StringComparison.Ordinal)]);
-            if (!source.View.Workloads.TryGetValue(name, out var workload)) continue; // a folder's, or gone
-            try
+            foreach (var about in Concerned(key))
             {
-                await WriteAsync(workload.Object, happened, at, stop);
-            }
-            catch (ClusterException e)
-            {
-                LogNotWritten(happened.Reason, name, e.Message);
+                try
+                {
+                    await WriteAsync(about, happened, at, stop);
+                }
+                catch (ClusterException e)
+                {
+                    LogNotWritten(happened.Reason, about.Name, e.Message);
+                }
             }
         }
+    }
+
+    /// <summary>A container's workload, or all that declare an image; none for a folder's, or one that is gone.</summary>
+    private IEnumerable<ClusterObject> Concerned(ResourceKey key)
+    {
+        var workloads = source.View.Workloads;
+        if (key.Kind == ResourceKind.Image)
+            return workloads.Values.Where(workload => workload.Resources.Any(resource => resource.Key == key)).Select(workload => workload.Object);
+        var name = new ObjectName(key.Namespace, key.Name[..key.Name.IndexOf('/', StringComparison.Ordinal)]);
+        return workloads.TryGetValue(name, out var workload) ? [workload.Object] : [];
     }
 
     private async Task WriteAsync(ClusterObject about, NodeEvent happened, DateTimeOffset at, CancellationToken stop)

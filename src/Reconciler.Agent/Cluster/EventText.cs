@@ -11,9 +11,20 @@ namespace Reconciler.Agent.Cluster;
 /// <param name="Note">One sentence; never holds an env value.</param>
 internal sealed record NodeEvent(string Type, string Reason, string Action, string Note);
 
-/// <summary>What a report is worth telling in the cluster. Pure.</summary>
+/// <summary>What a pass and its report are worth telling in the cluster. Pure.</summary>
 internal static class EventText
 {
+    /// <summary>Of a pass that has not acted yet.</summary>
+    /// <param name="before">The last report of the key; null = none.</param>
+    /// <param name="planned">What was found, and what is now done.</param>
+    public static IEnumerable<NodeEvent> Of(KeyState? before, PlannedKey planned)
+    {
+        if (Drift.Of(before, planned) is { } drift) yield return new NodeEvent("Warning", "Drifted", "Reconcile", drift);
+        foreach (var pull in planned.Plan.Actions.OfType<NodeAction.PullImage>())
+            yield return new NodeEvent("Normal", "Pulling", "Pull", $"Pulling image {pull.Reference} ({pull.Reason})");
+    }
+
+    /// <summary>Of what was done.</summary>
     public static IEnumerable<NodeEvent> Of(StatusReport report)
     {
         var done = report.Failed && report.Actions.Count > 0 ? report.Actions.Count - 1 : report.Actions.Count;

@@ -62,6 +62,9 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
     /// <summary>Gets every report that says something new, in order. Must not block or throw.</summary>
     public Action<StatusReport>? Reported { get; set; }
 
+    /// <summary>Gets every pass before it acts, with what was last kept about its key. Must not block or throw.</summary>
+    public Action<KeyState?, PlannedKey>? Begun { get; set; }
+
     /// <summary>The newest report of every key.</summary>
     public IReadOnlyDictionary<ResourceKey, KeyState> Keys()
     {
@@ -108,6 +111,14 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         {
             lock (_lock) return [.. _keys.Keys];
         }
+    }
+
+    public void Begin(PlannedKey planned)
+    {
+        if (Begun is not { } begun) return;
+        KeyState? before;
+        lock (_lock) before = _keys.GetValueOrDefault(planned.Key);
+        begun(before, planned);
     }
 
     public void Report(StatusReport report)

@@ -82,6 +82,7 @@ public sealed partial class ReconcileLoop(
                 var desired = _store.Current;
                 var actual = await runtime.ObserveAsync(lease.Key, desired.ImageOf(lease.Key), lease.Token);
                 var planned = NodePlanner.PlanOne(desired, lease.Key, actual, time.GetUtcNow());
+                status.Begin(planned);
                 var execution = await _executor.RunAsync(planned.Plan, lease.Token, stop);
                 if (HasRemoved(planned, execution)) await CleanAsync(stop);
                 Settle(lease, planned, execution);

@@ -9,6 +9,9 @@ public interface IStatusSink
     /// <summary>Every key with a report that was not forgotten, those of an earlier run included.</summary>
     IReadOnlyCollection<ResourceKey> Known { get; }
 
+    /// <summary>What was found at a key and is now to be done about it, before the first action of the pass.</summary>
+    void Begin(PlannedKey planned);
+
     void Report(StatusReport report);
 
     /// <summary>What an earlier run of the agent left about a key's failures, so that a restart does not retry at once.</summary>

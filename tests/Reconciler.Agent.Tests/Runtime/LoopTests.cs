@@ -5,6 +5,7 @@ using System.Threading.Channels;
 using Microsoft.Extensions.Logging.Abstractions;
 using Reconciler.Core.Engine;
 using Reconciler.Core.Model;
+using Reconciler.Core.Planning;
 using Reconciler.Core.Ports;
 using Reconciler.Testing;
 using Reconciler.Testing.Containerd;
@@ -203,6 +204,10 @@ public sealed class LoopTests(SharedDaemon shared)
         public ConcurrentDictionary<ResourceKey, StatusReport> Reports { get; } = new();
 
         public IReadOnlyCollection<ResourceKey> Known => [.. Reports.Keys];
+
+        public void Begin(PlannedKey planned)
+        {
+        }
 
         public void Report(StatusReport report) => Reports[report.Key] = report;
 

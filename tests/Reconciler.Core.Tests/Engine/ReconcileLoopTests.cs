@@ -235,6 +235,7 @@ public sealed class ReconcileLoopTests
         loop.Start();
         loop.Source.Declare([App, .. Enumerable.Range(0, 50).Select(i => ImageOf($"docker.io/library/slow:{i}"))]);
         await loop.UntilAsync(() => loop.Runtime.Executed.OfType<NodeAction.PullImage>().Count() == 50, "all pulls to be under way");
+        Assert.Equal(50, loop.Sink.Begun.Where(planned => planned.Plan.Actions is [NodeAction.PullImage]).DistinctBy(planned => planned.Key).Count());
         await loop.UntilRunningAsync(App);
         loop.Node.Exit(App.Key, 1);
         await loop.UntilAsync(() => loop.Node.Running(App.Key) is { Restarts: 1 }, "the restart");

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Reconciler.Core.Model;
+using Reconciler.Core.Planning;
 using Reconciler.Core.Ports;
 
 namespace Reconciler.Testing.Fakes;
@@ -8,6 +9,7 @@ namespace Reconciler.Testing.Fakes;
 public sealed class FakeSink : IStatusSink
 {
     private readonly ConcurrentQueue<StatusReport> _reports = new();
+    private readonly ConcurrentQueue<PlannedKey> _begun = new();
     private readonly ConcurrentDictionary<ResourceKey, StatusReport> _latest = new();
 
     public ConcurrentDictionary<ResourceKey, KeyMemory> Memory { get; } = new();
@@ -16,7 +18,12 @@ public sealed class FakeSink : IStatusSink
 
     public IReadOnlyCollection<ResourceKey> Known => [.. _latest.Keys.Union(Memory.Keys)];
 
+    /// <summary>Every pass, noted before its first action.</summary>
+    public IReadOnlyList<PlannedKey> Begun => [.. _begun];
+
     public StatusReport? Latest(ResourceKey key) => _latest.GetValueOrDefault(key);
+
+    public void Begin(PlannedKey planned) => _begun.Enqueue(planned);
 
     public void Report(StatusReport report)
     {
