@@ -7,17 +7,19 @@ using Reconciler.Testing.Images;
 
 namespace Reconciler.Benchmarks;
 
-/// <summary>The published binary as the agent of a folder.</summary>
+/// <summary>The published binary as the agent of a folder, or of a cluster.</summary>
 internal sealed class Agent : IAsyncDisposable
 {
     private readonly TempFolder _folder = new();
     private readonly ContainerdDaemon _daemon;
     private readonly Registry _registry;
+    private readonly string? _kubeconfig;
     private Process? _process;
 
-    public Agent(ContainerdDaemon daemon, Registry registry)
+    /// <param name="kubeconfig">Null = it has a folder and no cluster.</param>
+    public Agent(ContainerdDaemon daemon, Registry registry, string? kubeconfig = null)
     {
-        (_daemon, _registry) = (daemon, registry);
+        (_daemon, _registry, _kubeconfig) = (daemon, registry, kubeconfig);
         Directory.CreateDirectory(_folder["manifests"]);
     }
 
@@ -27,14 +29,13 @@ internal sealed class Agent : IAsyncDisposable
 
     public void Start()
     {
-        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" 2>>\"$log\"", "sh", _folder["agent.log"], Binary, "agent"]);
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" 2>>\"$log\"", "sh", _folder["agent.log"], Binary, "agent", .. Flags()]);
         start.Environment["RECONCILER_CONTAINERD_ADDRESS"] = _daemon.Address;
         start.Environment["RECONCILER_CONTAINERD_NAMESPACE"] = _daemon.Namespace;
         start.Environment["RECONCILER_STATE_DIR"] = _folder["state"];
         start.Environment["RECONCILER_LOG_DIR"] = _folder["log"];
         start.Environment["RECONCILER_NODE_NAME"] = "bench";
         start.Environment["RECONCILER_PLAIN_HTTP"] = _registry.Host;
-        start.Environment["RECONCILER_MANIFESTS"] = _folder["manifests"];
         _process = Process.Start(start)!;
     }
 
@@ -67,6 +68,8 @@ internal sealed class Agent : IAsyncDisposable
         if (_process is not null) await StopAsync();
         _folder.Dispose();
     }
+
+    private string[] Flags() => _kubeconfig is null ? ["--manifests", _folder["manifests"]] : ["--kubernetes", "--kubeconfig", _kubeconfig];
 
     private static string FindBinary()
     {

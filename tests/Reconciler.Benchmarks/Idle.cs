@@ -25,7 +25,7 @@ internal static class Idle
         table.Add($"idle with {n} containers: RSS / PSS", $"{Memory(agent.Pid, "Rss")} / {Memory(agent.Pid, "Pss")} MiB", "-", "-", memory);
     }
 
-    private static string Memory(int pid, string what)
+    public static string Memory(int pid, string what)
     {
         var line = File.ReadLines($"/proc/{pid}/smaps_rollup").First(l => l.StartsWith(what + ":", StringComparison.Ordinal));
         var kilobytes = double.Parse(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
