@@ -92,7 +92,8 @@ internal static class SetPlanner
     /// <summary>Progress is a child that was made or became available; a change of the set gives it a full period.</summary>
     private static bool Overdue(WorkloadSet set, Placement placement, SetStatus before, Earliest next, DateTimeOffset now)
     {
-        var progress = placement.Kept.Select(child => child.CreatedAt)
+        // Creation times are by the server's clock, which may be ahead of ours: what has not happened yet is no progress.
+        var progress = placement.Kept.Select(child => child.CreatedAt).Where(created => created <= now)
             .Concat(placement.Kept.Where(child => child.Revision == set.Template.Revision && child.IsAvailable(set.MinReady, now)).Select(child => child.ReadySince + set.MinReady))
             .Append(DateTimeOffset.MinValue).Max();
         var same = before.ObservedGeneration == set.Generation;

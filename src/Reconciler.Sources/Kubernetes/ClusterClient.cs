@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
@@ -11,7 +13,10 @@ public sealed class ClusterClient : IDisposable
     public const string JsonPatch = "application/json-patch+json";
 
     private static readonly TimeSpan WriteLimit = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan ListLimit = TimeSpan.FromSeconds(30);
+
+    /// <summary>Of silence: a large list over a slow link takes its time.</summary>
+    private static readonly TimeSpan ReadLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LongestRead = TimeSpan.FromMinutes(10);
 
     private readonly ClusterConnection _connection;
     private readonly TimeProvider _time;
@@ -35,7 +40,7 @@ public sealed class ClusterClient : IDisposable
     public void Dispose() => _connection.Dispose();
 
     /// <param name="path">Path and query below the server's URL, without a leading slash.</param>
-    public Task<JsonDocument> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, null, "", ListLimit, cancellation);
+    public Task<JsonDocument> GetAsync(string path, CancellationToken cancellation) => SendAsync(HttpMethod.Get, path, null, "", ReadLimit, cancellation);
 
     public Task<JsonDocument> PostAsync(string path, ReadOnlyMemory<byte> json, CancellationToken cancellation) =>
         SendAsync(HttpMethod.Post, path, json, "application/json", WriteLimit, cancellation);
@@ -77,17 +82,36 @@ public sealed class ClusterClient : IDisposable
     private async Task<JsonDocument> SendAsync(
         HttpMethod method, string path, ReadOnlyMemory<byte>? body, string contentType, TimeSpan limit, CancellationToken cancellation)
     {
-        using var deadline = new CancellationTokenSource(limit, _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(deadline.Token, cancellation);
+        using var silence = new CancellationTokenSource(limit, _time);
+        using var whole = new CancellationTokenSource(method == HttpMethod.Get ? LongestRead : limit, _time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(silence.Token, whole.Token, cancellation);
         using var response = await AnswerAsync(method, path, body, contentType, either.Token, cancellation);
         try
         {
-            await using var stream = await response.Content.ReadAsStreamAsync(either.Token);
-            return await JsonDocument.ParseAsync(stream, default, either.Token);
+            return await ReadAsync(await response.Content.ReadAsStreamAsync(either.Token), () => silence.CancelAfter(limit), either.Token);
         }
         catch (Exception e) when (IsBroken(e) && !cancellation.IsCancellationRequested)
         {
             throw Broken(e);
+        }
+    }
+
+    private static async Task<JsonDocument> ReadAsync(Stream stream, Action heard, CancellationToken cancellation)
+    {
+        var reader = PipeReader.Create(stream);
+        try
+        {
+            while (true)
+            {
+                var read = await reader.ReadAsync(cancellation);
+                heard();
+                if (read.IsCompleted) return JsonDocument.Parse(read.Buffer.ToArray());
+                reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            }
+        }
+        finally
+        {
+            await reader.CompleteAsync();
         }
     }
 
@@ -97,17 +121,7 @@ public sealed class ClusterClient : IDisposable
         HttpResponseMessage response;
         try
         {
-            using var request = new HttpRequestMessage(method, new Uri(_connection.Server, path));
-            request.Version = HttpVersion.Version20;
-            request.VersionPolicy = HttpVersionPolicy.RequestVersionOrLower;
-            request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
-            if (body is { } bytes)
-            {
-                request.Content = new ReadOnlyMemoryContent(bytes);
-                request.Content.Headers.ContentType = new MediaTypeHeaderValue(contentType);
-            }
-            await _connection.AuthenticateAsync(request, either);
-            response = await _connection.Http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, either);
+            response = await _connection.SendAsync(server => RequestOf(method, new Uri(server, path), body, contentType), either);
         }
         catch (Exception e) when (IsBroken(e) && !cancellation.IsCancellationRequested)
         {
@@ -115,6 +129,18 @@ public sealed class ClusterClient : IDisposable
         }
         if (response.IsSuccessStatusCode) return response;
         using (response) throw await RefusedAsync(response, either);
+    }
+
+    private static HttpRequestMessage RequestOf(HttpMethod method, Uri address, ReadOnlyMemory<byte>? body, string contentType)
+    {
+        var request = new HttpRequestMessage(method, address) { Version = HttpVersion.Version20, VersionPolicy = HttpVersionPolicy.RequestVersionOrLower };
+        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+        if (body is { } bytes)
+        {
+            request.Content = new ReadOnlyMemoryContent(bytes);
+            request.Content.Headers.ContentType = new MediaTypeHeaderValue(contentType);
+        }
+        return request;
     }
 
     internal static bool IsBroken(Exception e) =>
@@ -127,7 +153,7 @@ public sealed class ClusterClient : IDisposable
         _ => $"{Server}: {(e.InnerException is { } inner ? $"{e.Message} ({inner.Message})" : e.Message)}",
     }, e);
 
-    private static async Task<ClusterException> RefusedAsync(HttpResponseMessage response, CancellationToken cancellation)
+    private async Task<ClusterException> RefusedAsync(HttpResponseMessage response, CancellationToken cancellation)
     {
         var code = (int)response.StatusCode;
         var (reason, message) = ("", $"the API server answered {code} {response.ReasonPhrase}");
@@ -142,6 +168,7 @@ public sealed class ClusterClient : IDisposable
         {
             // The status line has to do.
         }
+        if (code == 401) message = $"the credentials of {_connection.Origin} are not accepted: {message} (have they expired? they are read anew with each try)";
         return new ClusterException(code, reason, message) { RetryAfter = response.Headers.RetryAfter?.Delta };
     }
 }

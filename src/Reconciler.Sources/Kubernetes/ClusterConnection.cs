@@ -1,125 +1,103 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
-using System.Text;
 using k8s;
-using k8s.Authentication;
 using k8s.Exceptions;
 using YamlDotNet.Core;
 
 namespace Reconciler.Sources.Kubernetes;
 
 /// <summary>
-/// How an API server is reached: configuration and tokens by KubernetesClient, chain and name of the server's certificate checked by .NET. Not through
-/// the library's own client, whose models of every kind would double the binary.
+/// The way to an API server. Tokens, certificates and trusted CAs change on disk while we run: what a server refuses, or what refuses the server, is
+/// read anew.
 /// </summary>
 internal sealed class ClusterConnection : IDisposable
 {
-    /// <summary>Pings on an idle stream: a dead link is noticed within the sum of both.</summary>
-    private static readonly TimeSpan PingDelay = TimeSpan.FromSeconds(30);
-    private static readonly TimeSpan PingTimeout = TimeSpan.FromSeconds(15);
+    private readonly ClusterOptions _options;
+    private readonly SemaphoreSlim _renewing = new(1, 1);
+    private volatile ClusterAccess _access;
 
-    private static readonly TimeSpan ConnectLimit = TimeSpan.FromSeconds(10);
-
-    private readonly ITokenProvider? _tokens;
-    private readonly AuthenticationHeaderValue? _login;
-    private readonly string? _serverName;
-
-    private ClusterConnection(ClusterOptions options, KubernetesClientConfiguration config)
+    private ClusterConnection(ClusterOptions options)
     {
-        Server = new Uri(config.Host.TrimEnd('/') + "/");
-        _tokens = config.TokenProvider;
-        _serverName = string.IsNullOrEmpty(config.TlsServerName) ? null : config.TlsServerName;
-        if (!string.IsNullOrEmpty(config.AccessToken)) _login = new AuthenticationHeaderValue("Bearer", config.AccessToken);
-        else if (!string.IsNullOrEmpty(config.Username))
-            _login = new AuthenticationHeaderValue("Basic", Convert.ToBase64String(Encoding.UTF8.GetBytes($"{config.Username}:{config.Password}")));
-        Http = new HttpClient(HandlerOf(config)) { Timeout = Timeout.InfiniteTimeSpan }; // every request has its own
-        Http.DefaultRequestHeaders.UserAgent.Add(new ProductInfoHeaderValue(options.Program, options.Version));
+        _options = options;
+        _access = Read(null);
     }
 
-    public Uri Server { get; }
+    public Uri Server => _access.Server;
 
-    public HttpClient Http { get; }
+    /// <summary>Of the credentials, for messages.</summary>
+    public string Origin => _options.Kubeconfig ?? "the pod's service account";
 
     /// <exception cref="ClusterConfigException">There is no usable configuration.</exception>
-    public static ClusterConnection Open(ClusterOptions options)
+    public static ClusterConnection Open(ClusterOptions options) => new(options);
+
+    /// <summary>
+    /// Returns with the head of the answer. After a 401, or where the server is not trusted, the configuration is read anew; if it differs, the request,
+    /// which nobody has acted on, is made once more.
+    /// </summary>
+    /// <param name="make">A new request, given the server's URL.</param>
+    /// <param name="cancellation">Ends the waiting for the head.</param>
+    public async Task<HttpResponseMessage> SendAsync(Func<Uri, HttpRequestMessage> make, CancellationToken cancellation)
+    {
+        var access = _access;
+        var sent = await access.AuthorizeAsync(cancellation);
+        try
+        {
+            var response = await access.SendAsync(make, sent, cancellation);
+            if (response.StatusCode != HttpStatusCode.Unauthorized || !await RenewAsync(access, sent, cancellation)) return response;
+            response.Dispose();
+        }
+        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.SecureConnectionError)
+        {
+            if (!await RenewAsync(access, sent, cancellation)) throw;
+        }
+        access = _access;
+        return await access.SendAsync(make, await access.AuthorizeAsync(cancellation), cancellation);
+    }
+
+    public void Dispose()
+    {
+        _access.Http.Dispose();
+        _renewing.Dispose();
+    }
+
+    /// <summary>True = there is something else to try than what was used.</summary>
+    private async Task<bool> RenewAsync(ClusterAccess used, AuthenticationHeaderValue? sent, CancellationToken cancellation)
+    {
+        await _renewing.WaitAsync(cancellation);
+        try
+        {
+            if (_access != used) return true; // another request was faster
+            var next = Read(used);
+            if (next.Http == used.Http && next.Server == used.Server && Equals(await next.AuthorizeAsync(cancellation), sent)) return false;
+            _access = next;
+            if (next.Http != used.Http) used.Http.Dispose();
+            return true;
+        }
+        catch (Exception e) when (e is ClusterConfigException or IOException or UnauthorizedAccessException or KubeConfigException)
+        {
+            return false; // it is being written; the next request reads it again
+        }
+        finally
+        {
+            _renewing.Release();
+        }
+    }
+
+    private ClusterAccess Read(ClusterAccess? before)
     {
         try
         {
-            return new ClusterConnection(options, Read(options));
+            return new ClusterAccess(_options, Configuration(_options), before);
         }
         catch (Exception e) when (e is KubeConfigException or YamlException or IOException or UnauthorizedAccessException or FormatException
                                   or CryptographicException or ArgumentException or InvalidOperationException or NullReferenceException)
         {
-            throw new ClusterConfigException($"{options.Kubeconfig ?? "the pod's service account"} cannot be used: {e.Message}", e);
+            throw new ClusterConfigException($"{Origin} cannot be used: {e.Message}", e);
         }
     }
 
-    public async Task AuthenticateAsync(HttpRequestMessage request, CancellationToken cancellation)
-    {
-        request.Headers.Host = _serverName; // .NET checks the certificate for this name; SslOptions.TargetHost it overwrites
-        request.Headers.Authorization = _tokens is null ? _login : await _tokens.GetAuthenticationHeaderAsync(cancellation);
-    }
-
-    public void Dispose() => Http.Dispose();
-
-    private static SocketsHttpHandler HandlerOf(KubernetesClientConfiguration config)
-    {
-        var handler = new SocketsHttpHandler
-        {
-            KeepAlivePingDelay = PingDelay,
-            KeepAlivePingTimeout = PingTimeout,
-            KeepAlivePingPolicy = HttpKeepAlivePingPolicy.WithActiveRequests,
-            ConnectTimeout = ConnectLimit,
-            PooledConnectionLifetime = TimeSpan.FromSeconds(600 + Random.Shared.Next(300)), // not for ever on one of several API servers
-            AutomaticDecompression = DecompressionMethods.GZip,
-            ConnectCallback = ConnectAsync,
-            AllowAutoRedirect = false,
-            UseCookies = false,
-        };
-        if (ClientCertificate(config) is { } certificate) handler.SslOptions.ClientCertificates = [certificate];
-        // Whoever answered in the server's place would be root on this node.
-        if (config.SkipTlsVerify) throw new ArgumentException("insecure-skip-tls-verify is not followed (give certificate-authority, and tls-server-name where the name differs)");
-        if (config.SslCaCerts is not { Count: > 0 } roots) return handler;
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.AddRange(roots);
-        handler.SslOptions.CertificateChainPolicy = policy;
-        return handler;
-    }
-
-    private static X509Certificate2? ClientCertificate(KubernetesClientConfiguration config)
-    {
-        var certificate = Pem(config.ClientCertificateData, config.ClientCertificateFilePath);
-        var key = Pem(config.ClientCertificateKeyData, config.ClientKeyFilePath);
-        return certificate is null || key is null ? null : X509Certificate2.CreateFromPem(certificate, key);
-    }
-
-    private static string? Pem(string? base64, string? file) =>
-        !string.IsNullOrEmpty(base64) ? Encoding.UTF8.GetString(Convert.FromBase64String(base64)) : !string.IsNullOrEmpty(file) ? File.ReadAllText(file) : null;
-
-    /// <summary>HTTP/1.1 has no pings: there the kernel's probes notice a dead link in the same time.</summary>
-    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellation)
-    {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        try
-        {
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, (int)PingDelay.TotalSeconds);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 5);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
-            await socket.ConnectAsync(context.DnsEndPoint, cancellation);
-            return new NetworkStream(socket, ownsSocket: true);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
-
-    private static KubernetesClientConfiguration Read(ClusterOptions options)
+    private static KubernetesClientConfiguration Configuration(ClusterOptions options)
     {
         if (options.Kubeconfig is not { } path)
         {
@@ -128,6 +106,6 @@ internal sealed class ClusterConnection : IDisposable
                 : throw new ClusterConfigException("no kubeconfig is given and this is no pod with a service account (give --kubeconfig FILE)");
         }
         if (!File.Exists(path)) throw new ClusterConfigException($"{path}: there is no such file");
-        return KubernetesClientConfiguration.BuildConfigFromConfigFile(kubeconfigPath: path);
+        return Kubeconfig.Read(path);
     }
 }

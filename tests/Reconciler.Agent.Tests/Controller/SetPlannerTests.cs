@@ -127,6 +127,18 @@ public sealed class SetPlannerTests
         Assert.Equal(Now.AddSeconds(130), again.LookAgainAt);
     }
 
+    [Theory]
+    [InlineData(-5)]
+    [InlineData(5)]
+    public void A_server_whose_clock_is_hours_off_shifts_no_deadline(int hours)
+    {
+        var set = Set("\"progressDeadlineSeconds\":60");
+        var cluster = Facts(set, [Machine("a")], Child(set, "a") with { IsReady = false, CreatedAt = Now.AddHours(hours) });
+        var begun = Plan(set, cluster);
+        Assert.Equal(Now.AddSeconds(60), begun.LookAgainAt);
+        Assert.StartsWith("Stalled=True ProgressDeadlineExceeded", Text(Plan(set, cluster, begun.Status, now: Now.AddSeconds(60)))[2], StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_changed_set_has_its_whole_deadline_again()
     {

@@ -126,6 +126,42 @@ public sealed class ReflectorTests : IAsyncDisposable
         Assert.Empty((await NextAsync()).Objects);
     }
 
+    [Fact]
+    public async Task Events_that_arrive_a_few_bytes_at_a_time_are_read_whole()
+    {
+        var next = NextAsync();
+        var watch = await _server.NextAsync();
+        await watch.BeginAsync();
+        var text = Event("ADDED", "\u00e9\u4e2d", 5) + Bookmark(7, initialEnd: true) + Event("ADDED", "b", 8);
+        for (var at = 0; at < text.Length; at += 3) await watch.WriteAsync(text.Substring(at, Math.Min(3, text.Length - at)));
+        Assert.Equal(["\u00e9\u4e2d"], Names(await next));
+        Assert.Equal(["b", "\u00e9\u4e2d"], Names(await NextAsync()));
+    }
+
+    [Fact]
+    public async Task Credentials_that_expire_are_a_doubt_and_what_was_known_stays()
+    {
+        var next = NextAsync();
+        var watch = await _server.NextAsync();
+        await watch.BeginAsync();
+        await watch.WriteAsync(Event("ADDED", "a", 5) + Bookmark(7, initialEnd: true));
+        await next;
+        next = NextAsync();
+        watch.Break();
+        await next;
+        next = NextAsync();
+        await (await _server.NextAsync()).AnswerAsync(401, Status(401, "Unauthorized"));
+        var refused = await next;
+        Assert.Equal(["a"], Names(refused));
+        Assert.Matches("^the credentials of .*kubeconfig are not accepted: Unauthorized ", refused.Doubt);
+
+        next = NextAsync();
+        await (await _server.NextAsync()).AnswerAsync(200, List(7, "", Item("a", 5)));
+        await (await _server.NextAsync()).BeginAsync();
+        Assert.Equal(["a"], Names(await next));
+        Assert.Equal("", _states.Current.Doubt);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

@@ -30,7 +30,8 @@ internal sealed class ScriptedServer : IAsyncDisposable
             """);
     }
 
-    public ClusterClient Connect() => ClusterClient.Open(new ClusterOptions { Kubeconfig = _folder["kubeconfig"], Program = "test" }, TimeProvider.System);
+    public ClusterClient Connect(TimeProvider? time = null) =>
+        ClusterClient.Open(new ClusterOptions { Kubeconfig = _folder["kubeconfig"], Program = "test" }, time ?? TimeProvider.System);
 
     /// <summary>The next request; the test answers it.</summary>
     public async Task<Request> NextAsync()
