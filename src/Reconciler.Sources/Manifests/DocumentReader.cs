@@ -107,7 +107,7 @@ internal sealed class DocumentReader(ManifestOptions options, ProblemList proble
 
     private static bool IsCountOrPercent(ManifestNode node) => node is ScalarNode scalar && scalar.Kind switch
     {
-        ScalarKind.Integer => int.TryParse(scalar.Text, out var count) && count > 0,
+        ScalarKind.Integer => scalar.IsDecimal && int.TryParse(scalar.Text, out var count) && count > 0,
         ScalarKind.Text => scalar.Text is [.. var digits, '%'] && digits.All(char.IsAsciiDigit) && int.TryParse(digits, out var percent) && percent is > 0 and <= 100,
         _ => false,
     };

@@ -90,6 +90,9 @@ internal sealed class FieldReader
                 return null;
             case ScalarNode { Kind: ScalarKind.Boolean } scalar when scalar.Text.ToLowerInvariant() is "true" or "false":
                 return scalar.Text[0] is 't' or 'T';
+            case ScalarNode { Kind: ScalarKind.Boolean }:
+                Problem(name, "must be true or false", "yes, no, on and off are words here, though not for kubectl");
+                return null;
             case var other:
                 WrongType(other, PathOf(name), "true or false", "write true or false without quotes");
                 return null;
@@ -109,6 +112,9 @@ internal sealed class FieldReader
         {
             case null:
                 return null;
+            case ScalarNode { Kind: ScalarKind.Integer, IsDecimal: false } scalar:
+                NotDecimal(name, scalar);
+                return null;
             case ScalarNode { Kind: ScalarKind.Integer } scalar
                 when long.TryParse(scalar.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value >= min && value <= max:
                 return value;
@@ -120,6 +126,10 @@ internal sealed class FieldReader
                 return null;
         }
     }
+
+    /// <summary>Reports an integer that kubectl might take for another one.</summary>
+    public void NotDecimal(string name, ScalarNode scalar) =>
+        Problem(name, $"{Shown(scalar.Text)} is no plain decimal number", "digits only, without leading zeros, _, 0x or 0o; kubectl would take 010 for 8");
 
     /// <summary>One of a few words; null where absent or after a problem.</summary>
     public string? Choice(string name, params ReadOnlySpan<string> words)
@@ -207,8 +217,10 @@ internal sealed class FieldReader
         ReportRepeated(mapping, PathOf(name), _problems);
         if (mapping.Entries.Count > max) Problem(name, $"has {mapping.Entries.Count} entries", $"at most {max}");
         foreach (var (key, value) in mapping.Entries)
-            if (TextOf(value, Join(PathOf(name), key.Text), _problems) is { } text)
-                result.TryAdd(key.Text, text);
+        {
+            if (!key.IsSameKey) _problems.Add(key.Line, Join(PathOf(name), Shown(key.Text)), $"must be a string, not {key.Described}", $"quote it: \"{Shown(key.Text)}\"");
+            else if (TextOf(value, Join(PathOf(name), key.Text), _problems) is { } text) result.TryAdd(key.Text, text);
+        }
         return result;
     }
 

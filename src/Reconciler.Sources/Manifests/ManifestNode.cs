@@ -48,6 +48,21 @@ internal sealed class ScalarNode : ManifestNode
     /// <summary>By the rules of YAML 1.1, which kubectl follows: an unquoted <c>yes</c> is no string there.</summary>
     public ScalarKind Kind { get; }
 
+    /// <summary>An integer that every reader of YAML takes for the same number: kubectl, by YAML 1.1, takes 010 for 8 and 1_000 for 1000.</summary>
+    public bool IsDecimal
+    {
+        get
+        {
+            var digits = Text.AsSpan(Text is ['+' or '-', ..] ? 1 : 0);
+            var octal = digits is ['0', ..] && !digits.ContainsAnyExcept(OctalDigits) && digits.TrimStart('0').Length > 1;
+            return Kind == ScalarKind.Integer && !octal && !digits.ContainsAnyExceptInRange('0', '9');
+        }
+    }
+
+    /// <summary>As a key it is this text for every reader of YAML: kubectl takes an unquoted <c>on</c> for <c>true</c>.</summary>
+    public bool IsSameKey => Kind == ScalarKind.Text
+        || (Kind == ScalarKind.Integer && long.TryParse(Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var value) && value.ToString(CultureInfo.InvariantCulture) == Text);
+
     public override string Described => Kind switch
     {
         ScalarKind.Null => "null",

@@ -41,6 +41,9 @@ internal static class ResourceReader
                 // The schema of the cluster knows whole numbers and strings only.
                 fields.Problem(name, "must be a whole number or a string", $"quote it: \"{FieldReader.Shown(number.Text)}\"");
                 return null;
+            case ScalarNode { Kind: ScalarKind.Integer, IsDecimal: false } number:
+                fields.NotDecimal(name, number);
+                return null;
             case ScalarNode { Kind: ScalarKind.Text or ScalarKind.Integer } scalar:
                 if (scalar.Text.Length <= MaxLength && parse(scalar.Text) is { } value && value > 0 && value <= max) return value;
                 fields.Problem(name, $"\"{FieldReader.Shown(scalar.Text)}\" is no quantity above zero", rule);

@@ -300,7 +300,7 @@ public sealed class MappingTests
     {
         var yaml = Given.Container(
             "env: [{name: A, value: \"yes\"}, {name: B, value: \"1\"}, {name: C, value: \"a\\\"\\u2028é\"}]\nresources: {limits: {cpu: \".5\", memory: \"1e6\", pids: 007}}",
-            "terminationGracePeriodSeconds: 010\n");
+            "terminationGracePeriodSeconds: 08\n");
         var file = Given.Read(yaml);
         var again = ManifestReader.ReadFile("x.json", file.Documents[0].Json, "file:dir/f.yaml", Given.Options);
 
