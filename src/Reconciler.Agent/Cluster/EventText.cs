@@ -45,8 +45,8 @@ internal static class EventText
             new NodeEvent("Normal", "Started", "Start", $"Started container {create.Spec.Name}"),
         ],
         NodeAction.StopContainer stop => [new NodeEvent("Normal", "Killing", "Stop", $"Stopped container {stop.Id} ({stop.Reason})")],
-        NodeAction.RecordExit exit when exit.Reason.StartsWith("OOMKilled", StringComparison.Ordinal) =>
-            [new NodeEvent("Warning", "OOMKilled", "Run", $"Container {exit.Id} ran out of memory ({exit.Reason})")],
+        NodeAction.RecordExit exit when exit.Reason.StartsWith(ConditionReason.OOMKilled, StringComparison.Ordinal) =>
+            [new NodeEvent("Warning", ConditionReason.OOMKilled, "Run", $"Container {exit.Id} ran out of memory ({exit.Reason})")],
         NodeAction.RecordExit { Reason: var why } exit when !why.EndsWith("exit code 0", StringComparison.Ordinal) =>
             [new NodeEvent("Warning", "Exited", "Run", $"Container {exit.Id} ended ({why})")],
         _ => [],

@@ -50,7 +50,7 @@ internal sealed partial class StatusWriter(
     {
         TimeSpan? again = null;
         foreach (var gone in _written.Keys.Where(name => !view.Workloads.ContainsKey(name)).ToList()) _written.Remove(gone);
-        if (view.Doubt.Length > 0 && !view.Doubt.StartsWith("SourceRegressed", StringComparison.Ordinal)) return null; // the next view comes with the connection
+        if (view.Doubt.Length > 0 && !view.Doubt.StartsWith(ObjectReason.SourceRegressed, StringComparison.Ordinal)) return null; // the next view comes with the connection
         var keys = sink.Keys();
         foreach (var (name, workload) in view.Workloads)
         {

@@ -63,7 +63,9 @@ internal sealed record WorkloadStatus
     private static readonly ImmutableHashSet<string> UnderWay =
     [
         ConditionReason.Creating, ConditionReason.Restarting, ConditionReason.Replacing, ConditionReason.Stopping, ConditionReason.Removing, ConditionReason.Pulling,
-        ConditionReason.Unknown, ConditionReason.CrashLoopBackOff, ConditionReason.RuntimeUnavailable, ConditionReason.SourceUnavailable,
+        ConditionReason.Unknown, ConditionReason.CrashLoopBackOff, ConditionReason.LogBroken, ConditionReason.SourceUnavailable, FailureReason.ContainerdUnavailable,
+        ConditionReason.Removed, // said of it before it was declared again
+        ObjectReason.Pending,
     ];
 
     /// <param name="workload">As the cluster has it.</param>
@@ -93,10 +95,10 @@ internal sealed record WorkloadStatus
         Revision = workload.Object.Revision,
         Conditions =
         [
-            dated("Ready", false, "Deleting", ""),
-            dated("Reconciling", left.Count > 0, "Deleting", left.Count > 0 ? $"stopping {string.Join(", ", left.Select(key => key.Name))}" : ""),
-            dated("Stalled", false, "Deleting", ""),
-            dated("Stopped", left.Count == 0, left.Count == 0 ? "Stopped" : "Stopping", ""),
+            dated(ConditionType.Ready, false, ObjectReason.Deleting, ""),
+            dated(ConditionType.Reconciling, left.Count > 0, ObjectReason.Deleting, left.Count > 0 ? $"stopping {string.Join(", ", left.Select(key => key.Name))}" : ""),
+            dated(ConditionType.Stalled, false, ObjectReason.Deleting, ""),
+            dated(ConditionType.Stopped, left.Count == 0, left.Count == 0 ? ObjectReason.Stopped : ConditionReason.Stopping, ""),
         ],
         Containers = [],
     };
@@ -104,26 +106,30 @@ internal sealed record WorkloadStatus
     /// <param name="Resource">Container or image.</param>
     /// <param name="Ready">It is as declared.</param>
     /// <param name="Working">Something is being done, or waits its turn.</param>
-    /// <param name="Failed">Attempts failed, or it belongs to another source.</param>
+    /// <param name="Failed">Attempts failed, or nothing more is done, or it belongs to another source.</param>
     private sealed record Part(DesiredResource Resource, bool Ready, bool Working, bool Failed, string Reason, string Message, ContainerStatus? Container, ImageStatus? Image);
 
     private static Part Judge(DesiredResource resource, KeyState? report, Actual actual, IReadOnlyList<PullProgress> pulls)
     {
         var current = report is not null && (resource is not ContainerSpec wanted || report.SpecHash == wanted.Hash);
-        var (reason, message) = current ? (report!.Reason, report.Message) : ("Pending", "");
+        var (reason, message) = current ? (report!.Reason, report.Message) : (ObjectReason.Pending, "");
         var failed = current && report!.Attempt > 0;
         var ready = current && (report!.Ready || reason is ConditionReason.Completed or ConditionReason.Suspended);
         if (resource is ContainerSpec { Suspend: var suspend } && current && suspend != (reason is ConditionReason.Suspended))
-            (ready, reason, message) = reason is ConditionReason.Suspended || suspend ? (false, "Pending", "") : (ready, reason, message);
+            (ready, reason, message) = reason is ConditionReason.Suspended || suspend ? (false, ObjectReason.Pending, "") : (ready, reason, message);
         if (actual.SourceLabel.Length > 0 && actual.SourceLabel != resource.Source)
-            (ready, failed, reason, message) = (false, true, "Overridden", $"{actual.SourceLabel} declares {resource.Key}, too, and wins");
+            (ready, failed, reason, message) = (false, true, ObjectReason.Overridden, $"{actual.SourceLabel} declares {resource.Key}, too, and wins");
         var progress = ready ? "" : Progress(resource, pulls);
         if (progress.Length > 0 && !failed) reason = ConditionReason.Pulling;
-        var working = !ready && !failed && (reason == "Pending" || UnderWay.Contains(reason));
+        // What is neither ready nor under way waits for a person, as does what fails again and again.
+        failed = !ready && (failed || !UnderWay.Contains(reason) || (reason == ConditionReason.Unknown && HasEnded(actual)));
         var container = resource is ContainerSpec spec ? ContainerOf(spec, actual, reason, message) with { PullProgress = progress } : null;
         var image = resource is ImageSpec ? new ImageStatus(resource.Key.Name, actual.Image is not null, reason, message, actual.Image?.Digest ?? "", progress) : null;
-        return new Part(resource, ready, working, failed, reason, message, container, image);
+        return new Part(resource, ready, !ready && !failed, failed, reason, message, container, image);
     }
+
+    private static bool HasEnded(Actual actual) =>
+        actual.Containers.Count > 0 && actual.Containers[0] is { State: not (ContainerState.Running or ContainerState.Paused) } and ({ State: ContainerState.Exited } or { ExitRecorded: true });
 
     private static string Progress(DesiredResource resource, IReadOnlyList<PullProgress> pulls)
     {
@@ -136,12 +142,7 @@ internal sealed record WorkloadStatus
     private static ContainerStatus ContainerOf(ContainerSpec spec, Actual actual, string reason, string message)
     {
         var newest = actual.Containers.Count > 0 ? actual.Containers[0] : null;
-        var state = newest switch
-        {
-            { State: ContainerState.Running or ContainerState.Paused } => "Running",
-            { State: ContainerState.Exited } or { ExitRecorded: true } => "Terminated",
-            _ => "Waiting",
-        };
+        var state = newest is { State: ContainerState.Running or ContainerState.Paused } ? "Running" : HasEnded(actual) ? "Terminated" : "Waiting";
         return new ContainerStatus
         {
             Name = spec.Name,
@@ -161,20 +162,20 @@ internal sealed record WorkloadStatus
         if (workload.Refused)
         {
             var why = string.Join("; ", workload.Problems.Where(problem => !problem.Warning).Take(3).Select(problem => $"{problem.Field}: {problem.Message} ({problem.Remedy})"));
-            yield return dated("Ready", false, "InvalidSpec", why);
-            yield return dated("Reconciling", false, "InvalidSpec", "");
-            yield return dated("Stalled", true, "InvalidSpec", why);
+            yield return dated(ConditionType.Ready, false, ObjectReason.InvalidSpec, why);
+            yield return dated(ConditionType.Reconciling, false, ObjectReason.InvalidSpec, "");
+            yield return dated(ConditionType.Stalled, true, ObjectReason.InvalidSpec, why);
             yield break;
         }
         var unready = parts.FirstOrDefault(part => part.Failed) ?? parts.FirstOrDefault(part => !part.Ready);
         var best = parts.FirstOrDefault();
-        var (reason, message) = unready is not null ? (unready.Reason, Say(unready)) : (best?.Reason ?? "Running", "");
+        var (reason, message) = unready is not null ? (unready.Reason, Say(unready)) : (best?.Reason ?? ConditionReason.Running, "");
         var working = parts.FirstOrDefault(part => part.Working);
         var failed = parts.FirstOrDefault(part => part.Failed);
-        yield return dated("Ready", unready is null, reason, message);
-        yield return dated("Reconciling", working is not null && failed is null, working?.Reason ?? "Settled", working is null ? "" : Say(working));
-        yield return dated("Stalled", failed is not null, failed?.Reason ?? "Settled", failed is null ? "" : Say(failed));
-        if (doubt.StartsWith("SourceRegressed", StringComparison.Ordinal)) yield return dated("SourceRegressed", true, "SourceRegressed", doubt);
+        yield return dated(ConditionType.Ready, unready is null, reason, message);
+        yield return dated(ConditionType.Reconciling, working is not null && failed is null, working?.Reason ?? ObjectReason.Settled, working is null ? "" : Say(working));
+        yield return dated(ConditionType.Stalled, failed is not null, failed?.Reason ?? ObjectReason.Settled, failed is null ? "" : Say(failed));
+        if (doubt.StartsWith(ObjectReason.SourceRegressed, StringComparison.Ordinal)) yield return dated(ConditionType.SourceRegressed, true, ObjectReason.SourceRegressed, doubt);
     }
 
     private static string Say(Part part) => part.Message.Length > 0 ? $"{part.Resource.Key.Name}: {part.Message}" : part.Resource.Key.Name;

@@ -20,11 +20,6 @@ internal sealed record SetPlan(
 /// <summary>The pure function from a set and the cluster to changes and status.</summary>
 internal static class SetPlanner
 {
-    public const string Ready = "Ready";
-    public const string Reconciling = "Reconciling";
-    public const string Stalled = "Stalled";
-    public const string DeadlineExceeded = "ProgressDeadlineExceeded";
-
     /// <param name="set">Wanted.</param>
     /// <param name="cluster">As it is.</param>
     /// <param name="before">The set's status as it was last written.</param>
@@ -41,7 +36,7 @@ internal static class SetPlanner
         if (invalid.Length > 0)
         {
             var status = before with { ObservedGeneration = set.Generation, UpdateRevision = set.Template.Revision };
-            return new SetPlan([], [], [], status with { Conditions = Conditions(set, before, false, ("InvalidSpec", invalid), "", now) }, null);
+            return new SetPlan([], [], [], status with { Conditions = Conditions(set, before, false, (ObjectReason.InvalidSpec, invalid), "", now) }, null);
         }
         var placement = Placement.Of(set, cluster, now);
         var counted = Count(set, placement, cluster, now);
@@ -81,10 +76,10 @@ internal static class SetPlanner
         var text = desired == 0 ? "no node matches" : string.Create(
             CultureInfo.InvariantCulture, $"{counted.NumberAvailable} of {desired} available, {counted.UpdatedNumberScheduled} up to date");
         (string Reason, string Message)? stuck = placement.Conflicts is [var first, ..]
-            ? ("NameConflict", $"{placement.Conflicts.Length} NodeWorkloads are not this set's and have the names of its own, {first} for one; delete or rename them")
-            : refusal.Length > 0 ? ("Refused", refusal)
+            ? (ObjectReason.NameConflict, $"{placement.Conflicts.Length} NodeWorkloads are not this set's and have the names of its own, {first} for one; delete or rename them")
+            : refusal.Length > 0 ? (ObjectReason.Refused, refusal)
             : done ? null
-            : Overdue(set, placement, before, next, now) ? (DeadlineExceeded, string.Create(CultureInfo.InvariantCulture, $"no progress for {set.ProgressDeadline.TotalSeconds:0} s: {text}"))
+            : Overdue(set, placement, before, next, now) ? (ObjectReason.ProgressDeadlineExceeded, string.Create(CultureInfo.InvariantCulture, $"no progress for {set.ProgressDeadline.TotalSeconds:0} s: {text}"))
             : null;
         return counted with { Conditions = Conditions(set, before, done, stuck, text, now) };
     }
@@ -97,8 +92,8 @@ internal static class SetPlanner
             .Concat(placement.Kept.Where(child => child.Revision == set.Template.Revision && child.IsAvailable(set.MinReady, now)).Select(child => child.ReadySince + set.MinReady))
             .Append(DateTimeOffset.MinValue).Max();
         var same = before.ObservedGeneration == set.Generation;
-        if (same && before.Condition(Stalled) is { IsTrue: true, Reason: DeadlineExceeded } stalled && progress <= stalled.Since) return true;
-        var began = same && before.Condition(Reconciling) is { IsTrue: true } working ? working.Since : now;
+        if (same && before.Condition(ConditionType.Stalled) is { IsTrue: true, Reason: ObjectReason.ProgressDeadlineExceeded } stalled && progress <= stalled.Since) return true;
+        var began = same && before.Condition(ConditionType.Reconciling) is { IsTrue: true } working ? working.Since : now;
         var end = (progress > began ? progress : began) + set.ProgressDeadline;
         if (end <= now) return true;
         next.Add(end);
@@ -111,13 +106,13 @@ internal static class SetPlanner
         var ready = done && stuck is null;
         var working = !ready && stuck is null;
         // The work on a new generation begins now, though there was work before.
-        var since = before.ObservedGeneration == set.Generation ? before.Condition(Reconciling) : null;
-        var word = ready ? "Available" : stuck?.Reason ?? "Progressing";
+        var since = before.ObservedGeneration == set.Generation ? before.Condition(ConditionType.Reconciling) : null;
+        var word = ready ? ObjectReason.Available : stuck?.Reason ?? ObjectReason.Progressing;
         return
         [
-            ObjectCondition.Now(Ready, ready, word, ready || working ? text : stuck!.Value.Message, set.Generation, before.Condition(Ready), now),
-            ObjectCondition.Now(Reconciling, working, word, working ? text : "", set.Generation, since, now),
-            ObjectCondition.Now(Stalled, stuck is not null, word, stuck?.Message ?? "", set.Generation, before.Condition(Stalled), now),
+            ObjectCondition.Now(ConditionType.Ready, ready, word, ready || working ? text : stuck!.Value.Message, set.Generation, before.Condition(ConditionType.Ready), now),
+            ObjectCondition.Now(ConditionType.Reconciling, working, word, working ? text : "", set.Generation, since, now),
+            ObjectCondition.Now(ConditionType.Stalled, stuck is not null, word, stuck?.Message ?? "", set.Generation, before.Condition(ConditionType.Stalled), now),
         ];
     }
 }

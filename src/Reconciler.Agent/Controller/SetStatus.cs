@@ -45,7 +45,7 @@ internal sealed record SetStatus
         NumberAvailable = Count(status, "numberAvailable"),
         NumberUnavailable = Count(status, "numberUnavailable"),
         NumberMisscheduled = Count(status, "numberMisscheduled"),
-        Conditions = ObjectCondition.ReadAll(status).Where(condition => condition.Type is SetPlanner.Ready or SetPlanner.Reconciling or SetPlanner.Stalled).ToEquatableArray(),
+        Conditions = ObjectCondition.ReadAll(status).Where(condition => condition.Type is ConditionType.Ready or ConditionType.Reconciling or ConditionType.Stalled).ToEquatableArray(),
     };
 
     /// <summary>The whole of what is applied to /status.</summary>

@@ -17,7 +17,6 @@ internal sealed record Workload
 
     public const string SetLabel = "reconciler.dev/set";
     public const string RevisionLabel = "reconciler.dev/revision";
-    public const string AgentLostType = "AgentLost";
 
     public required ObjectName Name { get; init; }
 
@@ -61,8 +60,8 @@ internal sealed record Workload
         var metadata = document.RootElement.Find("metadata");
         var status = document.RootElement.Find("status");
         var conditions = ObjectCondition.ReadAll(status).ToList();
-        var ready = conditions.Find(condition => condition.Type == "Ready");
-        var lost = conditions.Find(condition => condition.Type == AgentLostType);
+        var ready = conditions.Find(condition => condition.Type == ConditionType.Ready);
+        var lost = conditions.Find(condition => condition.Type == ConditionType.AgentLost);
         var observed = status.Number("observedGeneration") ?? -1;
         return new Workload
         {
@@ -79,7 +78,7 @@ internal sealed record Workload
             MayBeForced = metadata.Find("annotations").Text(ForceRelease) == "true",
             IsReady = ready is { IsTrue: true } && observed >= workload.Generation && lost is not { IsTrue: true },
             ReadySince = status.Items("containers").Select(container => container.Time("startedAt")).Append(ready?.Since).Max() ?? DateTimeOffset.UnixEpoch,
-            IsStopped = conditions.Exists(condition => condition is { Type: "Stopped", IsTrue: true } && condition.ObservedGeneration >= workload.Generation),
+            IsStopped = conditions.Exists(condition => condition is { Type: ConditionType.Stopped, IsTrue: true } && condition.ObservedGeneration >= workload.Generation),
             AgentLost = lost,
         };
     }

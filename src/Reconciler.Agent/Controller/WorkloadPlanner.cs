@@ -61,9 +61,9 @@ internal static class WorkloadPlanner
         if (health != AgentHealth.Lost) next.Add(sighting.Until);
         var before = workload.AgentLost;
         if (health == AgentHealth.Unknown || (before?.IsTrue ?? false) == (health == AgentHealth.Lost)) return null;
-        var (reason, message) = health == AgentHealth.Alive ? ("AgentAlive", "")
-            : sighting.RenewedAt.Length == 0 ? ("NoAgent", $"no agent of node {workload.NodeName} holds a Lease")
-            : ("LeaseExpired", $"the agent of node {workload.NodeName} has not renewed its Lease since {sighting.RenewedAt}; its containers may still run");
-        return ObjectCondition.Now(Workload.AgentLostType, health == AgentHealth.Lost, reason, message, workload.Generation, before, now);
+        var (reason, message) = health == AgentHealth.Alive ? (ObjectReason.AgentAlive, "")
+            : sighting.RenewedAt.Length == 0 ? (ObjectReason.NoAgent, $"no agent of node {workload.NodeName} holds a Lease")
+            : (ObjectReason.LeaseExpired, $"the agent of node {workload.NodeName} has not renewed its Lease since {sighting.RenewedAt}; its containers may still run");
+        return ObjectCondition.Now(ConditionType.AgentLost, health == AgentHealth.Lost, reason, message, workload.Generation, before, now);
     }
 }

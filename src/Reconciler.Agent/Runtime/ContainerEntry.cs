@@ -1,5 +1,6 @@
 using Reconciler.Containerd;
 using Reconciler.Core.Model;
+using Reconciler.Core.Planning;
 using TaskStatus = Reconciler.Containerd.TaskStatus;
 
 namespace Reconciler.Agent.Runtime;
@@ -104,9 +105,9 @@ internal sealed record ContainerEntry(string Id, IReadOnlyDictionary<string, str
     /// <param name="code">Null = the code was lost.</param>
     public string EndReason(int? code) => code switch
     {
-        null => "Unknown",
-        0 => "Completed",
-        _ => Oom ? "OOMKilled" : "Error",
+        null => ConditionReason.Unknown,
+        0 => ConditionReason.Completed,
+        _ => Oom ? ConditionReason.OOMKilled : ConditionReason.Error,
     };
 
     public ContainerEntry With(IReadOnlyDictionary<string, string> changes)

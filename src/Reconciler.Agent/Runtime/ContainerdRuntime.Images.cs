@@ -23,7 +23,7 @@ public sealed partial class ContainerdRuntime
         catch (ContainerdException e)
         {
             var error = RuntimeErrors.OfPull(e, $"pull {action.Reference}");
-            if (error.Reason != RuntimeErrors.RegistryUnreachable || action.PresentDigest is not { } digest) throw error;
+            if (error.Reason != FailureReason.RegistryUnreachable || action.PresentDigest is not { } digest) throw error;
             return new PulledImage(_view.ImageWith(digest, action.Reference) ?? throw error, error.Message);
         }
     }, cancellation);
@@ -32,9 +32,9 @@ public sealed partial class ContainerdRuntime
     public Task RemoveImageAsync(NodeAction.RemoveImage action, CancellationToken cancellation) => GuardAsync($"remove image {action.Reference}", async () =>
     {
         var image = _view.Image(action.Reference) ?? throw new RuntimeException(RuntimeErrorKind.NotFound, "NotFound", $"{action.Reference} is gone");
-        if (!image.Managed) throw new RuntimeException(RuntimeErrorKind.Refused, "NotManaged", $"{action.Reference} was not fetched by the agent");
+        if (!image.Managed) throw new RuntimeException(RuntimeErrorKind.Refused, FailureReason.NotManaged, $"{action.Reference} was not fetched by the agent");
         if (!await _client.IsRegistryReachableAsync(action.Reference, cancellation))
-            throw new RuntimeException(RuntimeErrorKind.Failed, RuntimeErrors.RegistryUnreachable, $"{action.Reference} stays while its registry does not answer");
+            throw new RuntimeException(RuntimeErrorKind.Failed, FailureReason.RegistryUnreachable, $"{action.Reference} stays while its registry does not answer");
         await ForgetAsync(action.Reference, cancellation);
         return true;
     }, cancellation);

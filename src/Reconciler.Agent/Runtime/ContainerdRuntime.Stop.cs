@@ -24,7 +24,7 @@ public sealed partial class ContainerdRuntime
         LogKill(entry.Id);
         await KillAsync(entry.Id, Sigkill, all: true, cancellation);
         if (await EndsWithinAsync(entry.Id, KillLimit, cancellation)) return;
-        throw new RuntimeException(RuntimeErrorKind.Failed, "StopFailed", $"{entry.Id} runs on after SIGKILL");
+        throw new RuntimeException(RuntimeErrorKind.Failed, FailureReason.StopFailed, $"{entry.Id} runs on after SIGKILL");
     }, cancellation);
 
     /// <summary>stop-by is in the labels before the signal is sent: whoever comes after us keeps to it.</summary>

@@ -256,15 +256,15 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
         }
         catch (ArgumentException e)
         {
-            throw new RuntimeException(RuntimeErrorKind.Refused, "Invalid", $"{what}: {e.Message}", e);
+            throw new RuntimeException(RuntimeErrorKind.Refused, FailureReason.Invalid, $"{what}: {e.Message}", e);
         }
         catch (OperationCanceledException e)
         {
-            throw new RuntimeException(RuntimeErrorKind.Unavailable, "ContainerdUnavailable", $"{what}: no answer in time", e);
+            throw new RuntimeException(RuntimeErrorKind.Unavailable, FailureReason.ContainerdUnavailable, $"{what}: no answer in time", e);
         }
         catch (ObjectDisposedException e)
         {
-            throw new RuntimeException(RuntimeErrorKind.Unavailable, "ContainerdUnavailable", $"{what}: the connection is closed", e);
+            throw new RuntimeException(RuntimeErrorKind.Unavailable, FailureReason.ContainerdUnavailable, $"{what}: the connection is closed", e);
         }
     }
 

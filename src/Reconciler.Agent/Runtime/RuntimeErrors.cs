@@ -6,8 +6,6 @@ namespace Reconciler.Agent.Runtime;
 /// <summary>The client library's failures as the loop's few kinds and the reasons that a person sees.</summary>
 internal static class RuntimeErrors
 {
-    public const string RegistryUnreachable = "RegistryUnreachable";
-
     public static RuntimeException Of(ContainerdException error, string what)
     {
         var (kind, reason) = Classify(error);
@@ -18,8 +16,8 @@ internal static class RuntimeErrors
     {
         RuntimeException known => known,
         ContainerdException known => Of(known, what),
-        _ when IsDiskFull(error.Message) => new RuntimeException(RuntimeErrorKind.Failed, "DiskFull", $"{what}: {error.Message}", error),
-        _ => new RuntimeException(RuntimeErrorKind.Failed, "Failed", $"{what}: {error.Message}", error),
+        _ when IsDiskFull(error.Message) => new RuntimeException(RuntimeErrorKind.Failed, FailureReason.DiskFull, $"{what}: {error.Message}", error),
+        _ => new RuntimeException(RuntimeErrorKind.Failed, FailureReason.Failed, $"{what}: {error.Message}", error),
     };
 
     /// <summary>What a create met; runc's text is all there is to go by.</summary>
@@ -28,16 +26,16 @@ internal static class RuntimeErrors
         var text = error.Message;
         var (kind, reason) = text switch
         {
-            _ when Has(text, "executable file not found") => (RuntimeErrorKind.Refused, "CommandNotFound"),
-            _ when Has(text, "exec:") && Has(text, "no such file or directory") => (RuntimeErrorKind.Refused, "CommandNotFound"),
-            _ when Has(text, "exec:") && Has(text, "permission denied") => (RuntimeErrorKind.Refused, "CommandNotExecutable"),
-            _ when Has(text, "exec format error") => (RuntimeErrorKind.Refused, "CommandNotExecutable"),
-            _ when IsUnknownUser(text) => (RuntimeErrorKind.Refused, "UserNotFound"),
-            _ when Has(text, "mounting") && Has(text, "no such file or directory") => (RuntimeErrorKind.Refused, "MountSourceMissing"),
-            _ when Has(text, "mounting") => (RuntimeErrorKind.Failed, "MountFailed"),
+            _ when Has(text, "executable file not found") => (RuntimeErrorKind.Refused, FailureReason.CommandNotFound),
+            _ when Has(text, "exec:") && Has(text, "no such file or directory") => (RuntimeErrorKind.Refused, FailureReason.CommandNotFound),
+            _ when Has(text, "exec:") && Has(text, "permission denied") => (RuntimeErrorKind.Refused, FailureReason.CommandNotExecutable),
+            _ when Has(text, "exec format error") => (RuntimeErrorKind.Refused, FailureReason.CommandNotExecutable),
+            _ when IsUnknownUser(text) => (RuntimeErrorKind.Refused, FailureReason.UserNotFound),
+            _ when Has(text, "mounting") && Has(text, "no such file or directory") => (RuntimeErrorKind.Refused, FailureReason.MountSourceMissing),
+            _ when Has(text, "mounting") => (RuntimeErrorKind.Failed, FailureReason.MountFailed),
             _ => Classify(error),
         };
-        if (reason == "Failed") reason = "StartFailed";
+        if (reason == FailureReason.Failed) reason = FailureReason.StartFailed;
         return new RuntimeException(kind, reason, $"{what}: {Cause(text)}", error);
     }
 
@@ -59,25 +57,25 @@ internal static class RuntimeErrors
 
     private static string ReasonOf(PullErrorKind kind) => kind switch
     {
-        PullErrorKind.NotFound => "ImageNotFound",
-        PullErrorKind.Unauthorized => "RegistryUnauthorized",
-        PullErrorKind.Unreachable => RegistryUnreachable,
-        PullErrorKind.DigestMismatch => "DigestMismatch",
-        PullErrorKind.NoPlatform => "ImagePlatformMissing",
-        PullErrorKind.Invalid => "ImageInvalid",
-        PullErrorKind.DiskFull => "DiskFull",
-        _ => "ImagePullFailed",
+        PullErrorKind.NotFound => FailureReason.ImageNotFound,
+        PullErrorKind.Unauthorized => FailureReason.RegistryUnauthorized,
+        PullErrorKind.Unreachable => FailureReason.RegistryUnreachable,
+        PullErrorKind.DigestMismatch => FailureReason.DigestMismatch,
+        PullErrorKind.NoPlatform => FailureReason.ImagePlatformMissing,
+        PullErrorKind.Invalid => FailureReason.ImageInvalid,
+        PullErrorKind.DiskFull => FailureReason.DiskFull,
+        _ => FailureReason.ImagePullFailed,
     };
 
     private static (RuntimeErrorKind Kind, string Reason) Classify(ContainerdException error)
     {
-        if (error.IsUnavailable || error.IsTimeout) return (RuntimeErrorKind.Unavailable, "ContainerdUnavailable");
+        if (error.IsUnavailable || error.IsTimeout) return (RuntimeErrorKind.Unavailable, FailureReason.ContainerdUnavailable);
         if (error.IsTrylockFailed) return (RuntimeErrorKind.Conflict, "Busy");
         if (error.IsNotfound) return (RuntimeErrorKind.NotFound, "NotFound");
         // The shim went in the middle of the call: what is there now decides.
         if (Has(error.Message, "ttrpc: closed") || error.RpcStatus is "AlreadyExists" or "ALREADY_EXISTS") return (RuntimeErrorKind.Conflict, "Changed");
-        if (IsDiskFull(error.Message)) return (RuntimeErrorKind.Failed, "DiskFull");
-        return (RuntimeErrorKind.Failed, "Failed");
+        if (IsDiskFull(error.Message)) return (RuntimeErrorKind.Failed, FailureReason.DiskFull);
+        return (RuntimeErrorKind.Failed, FailureReason.Failed);
     }
 
     private static bool IsDiskFull(string text) => Has(text, "no space left on device") || Has(text, "disk quota exceeded");

@@ -67,12 +67,12 @@ internal sealed class SpecMounts(HostRoot host, WorkloadFolders folders, Network
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new RuntimeException(RuntimeErrorKind.Failed, "MountFailed", $"volume {volume.Name}: {e.Message}", e);
+            throw new RuntimeException(RuntimeErrorKind.Failed, FailureReason.MountFailed, $"volume {volume.Name}: {e.Message}", e);
         }
         if (kind == HostFileKind.Missing)
-            throw new RuntimeException(RuntimeErrorKind.Refused, "MountSourceMissing", $"volume {volume.Name}: {volume.Path} does not exist on the node");
+            throw new RuntimeException(RuntimeErrorKind.Refused, FailureReason.MountSourceMissing, $"volume {volume.Name}: {volume.Path} does not exist on the node");
         if (!Fits(volume.Type, kind))
-            throw new RuntimeException(RuntimeErrorKind.Refused, "MountSourceWrongType", $"volume {volume.Name}: {volume.Path} is not a {volume.Type}");
+            throw new RuntimeException(RuntimeErrorKind.Refused, FailureReason.MountSourceWrongType, $"volume {volume.Name}: {volume.Path} is not a {volume.Type}");
         return volume.Path;
     }
 
@@ -85,7 +85,7 @@ internal sealed class SpecMounts(HostRoot host, WorkloadFolders folders, Network
             return HostFileKind.Directory;
         }
         if (!Directory.Exists(Path.GetDirectoryName(path)))
-            throw new RuntimeException(RuntimeErrorKind.Refused, "MountSourceMissing", $"volume {volume.Name}: the folder of {volume.Path} does not exist on the node");
+            throw new RuntimeException(RuntimeErrorKind.Refused, FailureReason.MountSourceMissing, $"volume {volume.Name}: the folder of {volume.Path} does not exist on the node");
         using (new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite))
         {
         }

@@ -15,6 +15,7 @@ public static class ConditionReason
     public const string Unknown = "Unknown";
     public const string Completed = "Completed";
     public const string Error = "Error";
+    public const string OOMKilled = "OOMKilled";
     public const string CrashLoopBackOff = "CrashLoopBackOff";
     public const string LogBroken = "LogBroken";
 
@@ -30,7 +31,6 @@ public static class ConditionReason
 
     /// <summary>Left as it is, since what is declared is not known for certain.</summary>
     public const string SourceUnavailable = "SourceUnavailable";
-    public const string RuntimeUnavailable = "RuntimeUnavailable";
 
     /// <summary>The same actions were carried out again and again without the wanted result.</summary>
     public const string NotConverging = "NotConverging";

@@ -146,7 +146,7 @@ public sealed class ArgoHealthTests
 
     private static JsonObject Lost(bool lost) => new()
     {
-        ["type"] = Agent.Controller.Workload.AgentLostType,
+        ["type"] = ConditionType.AgentLost,
         ["status"] = lost ? "True" : "False",
         ["reason"] = lost ? "LeaseExpired" : "AgentAlive",
         ["message"] = lost ? "no sign of life" : "",

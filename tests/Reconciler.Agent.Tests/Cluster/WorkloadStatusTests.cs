@@ -28,7 +28,13 @@ public sealed class WorkloadStatusTests
     [InlineData("Replacing", false, 0, "False True False Replacing")]
     [InlineData("CrashLoopBackOff", false, 0, "False True False CrashLoopBackOff")]
     [InlineData("Completed", false, 0, "True False False Completed")]
-    [InlineData("Error", false, 0, "False False False Error")]
+    [InlineData("Error", false, 0, "False False True Error")]
+    [InlineData("OOMKilled", false, 0, "False False True OOMKilled")]
+    [InlineData("Paused", false, 0, "False False True Paused")]
+    [InlineData("ErrImageNeverPull", false, 0, "False False True ErrImageNeverPull")]
+    [InlineData("Unknown", false, 0, "False True False Unknown")]
+    [InlineData("ContainerdUnavailable", false, 0, "False True False ContainerdUnavailable")]
+    [InlineData("ImageStale", true, 3, "True False False ImageStale")]
     [InlineData("ImageNotFound", false, 2, "False False True ImageNotFound")]
     public void A_report_becomes_conditions(string reason, bool ready, int attempt, string expected) =>
         Assert.Equal(expected, Told(Of([Web], Report(Web, reason, ready, attempt))));
@@ -38,6 +44,13 @@ public sealed class WorkloadStatusTests
     {
         Assert.Equal("False True False Pending", Told(Of([Web], null)));
         Assert.Equal("False True False Pending", Told(Of([Web], Report(Web, "Running", true) with { SpecHash = "h0" })));
+    }
+
+    [Fact]
+    public void A_container_that_ended_nobody_knows_how_and_is_not_started_again_is_stalled()
+    {
+        var ended = new Actual([Running() with { State = ContainerState.Exited, ExitCode = null }], null);
+        Assert.Equal("False False True Unknown", Told(Of([Web], Report(Web, "Unknown", false), ended)));
     }
 
     [Fact]
