@@ -1,4 +1,5 @@
 using Reconciler.Testing;
+using Reconciler.Testing.Kubernetes;
 
 namespace Reconciler.Sources.Tests.Kubernetes;
 
@@ -6,7 +7,7 @@ namespace Reconciler.Sources.Tests.Kubernetes;
 /// The examples for Flux 2 and Argo CD against definitions of the fields they use, written from the tools' API references: kinds, required
 /// fields, types and spelling. Neither tool runs.
 /// </summary>
-public sealed class GitOpsSampleTests(SharedApiServer shared)
+public sealed class GitOpsSampleTests
 {
     private const string Duration = @"{type: string, pattern: '^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$'}";
 
@@ -55,7 +56,7 @@ public sealed class GitOpsSampleTests(SharedApiServer shared)
     [Fact]
     public async Task The_examples_have_the_fields_that_the_tools_read()
     {
-        var server = await shared.GetAsync();
+        await using var server = await ApiServer.StartAsync();
         await server.ApplyAsync(string.Join(
             "\n---\n",
             Definition("source.toolkit.fluxcd.io", "v1", "GitRepository", "gitrepositories", GitRepository),

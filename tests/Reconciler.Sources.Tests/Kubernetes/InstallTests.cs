@@ -14,6 +14,7 @@ public sealed class InstallTests
         await using var server = await ApiServer.StartAsync();
 
         await server.KubectlAsync("apply", "-k", Overlay);
+        await server.KubectlAsync("wait", "--for", "condition=Established", "--timeout", "90s", "crd", "--all"); // their status moves until then
         await IsSettledAsync(server, Overlay);
         await AreAsync(server, "1 reconciler:dev Never debug none", "reconciler:dev Never debug none");
         Assert.Equal(

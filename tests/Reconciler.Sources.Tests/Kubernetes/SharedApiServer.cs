@@ -1,4 +1,5 @@
 using Reconciler.Sources.Tests.Kubernetes;
+using Reconciler.Testing;
 using Reconciler.Testing.Kubernetes;
 
 [assembly: AssemblyFixture(typeof(SharedApiServer))]
@@ -28,6 +29,9 @@ public sealed class SharedApiServer : IAsyncDisposable
         var server = await GetAsync();
         await server.KubectlAsync("apply", "-k", Crd.Folder);
         await server.KubectlAsync("wait", "--for", "condition=Established", "--timeout", "90s", "crd", "nodeworkloads.reconciler.dev", "nodeworkloadsets.reconciler.dev");
+        // Established comes a little before discovery and storage.
+        await Eventually.UntilAsync(
+            async () => await server.TryKubectlAsync(server.Kubeconfig, "get", "nodeworkloads,nodeworkloadsets", "-A") is { ExitCode: 0 }, "our kinds are served");
         return server;
     }
 }
