@@ -90,7 +90,14 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         sink.SetPhase("Running");
         LogReady(client.Options.Address, options.ContainerdNamespace);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Task[] parts = [loop.RunAsync([.. sources], ended.Token), cutter.RunAsync(ended.Token), ShowPullsAsync(runtime, sink, ended.Token), .. cluster is null ? [] : new[] { cluster.RunAsync(sink, runtime, ended.Token) }];
+        Task[] parts =
+        [
+            loop.RunAsync([.. sources], ended.Token),
+            cutter.RunAsync(ended.Token),
+            ShowPullsAsync(runtime, sink, ended.Token),
+            HeapTrim.RunAsync(sink.Changed, HeapTrim.Collect, time, ended.Token),
+            .. cluster is null ? [] : new[] { cluster.RunAsync(sink, runtime, ended.Token) },
+        ];
         var first = await Task.WhenAny(parts);
         await ended.CancelAsync();
         foreach (var part in parts) await part.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
