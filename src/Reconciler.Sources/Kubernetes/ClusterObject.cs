@@ -11,7 +11,10 @@ public readonly record struct ObjectName(string Namespace, string Name)
     public override string ToString() => Namespace.Length == 0 ? Name : $"{Namespace}/{Name}";
 }
 
-/// <summary>An object as the API server gave it, without managedFields: they are about half of it and say nothing here.</summary>
+/// <summary>
+/// An object as the API server gave it, without metadata.managedFields and status.images: the ones are about half of it, the others most of a Node, and
+/// nobody here reads them.
+/// </summary>
 public sealed class ClusterObject
 {
     private ClusterObject(JsonElement element, JsonElement metadata, byte[] json)
@@ -91,20 +94,22 @@ public sealed class ClusterObject
             json.WriteStartObject();
             foreach (var member in element.EnumerateObject())
             {
-                if (member.Name != "metadata")
-                {
-                    member.WriteTo(json);
-                    continue;
-                }
-                json.WriteStartObject("metadata");
-                foreach (var field in member.Value.EnumerateObject())
-                    if (field.Name != "managedFields")
-                        field.WriteTo(json);
-                json.WriteEndObject();
+                var left = member.Name switch { "metadata" => "managedFields", "status" => "images", _ => "" };
+                if (left.Length == 0 || member.Value.ValueKind != JsonValueKind.Object) member.WriteTo(json);
+                else WriteWithout(left, member, json);
             }
             json.WriteEndObject();
         }
         return buffer.WrittenSpan.ToArray();
+    }
+
+    private static void WriteWithout(string name, JsonProperty member, Utf8JsonWriter json)
+    {
+        json.WriteStartObject(member.Name);
+        foreach (var field in member.Value.EnumerateObject())
+            if (field.Name != name)
+                field.WriteTo(json);
+        json.WriteEndObject();
     }
 
     private static string Text(JsonElement parent, string name) =>
