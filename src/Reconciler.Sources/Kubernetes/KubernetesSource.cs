@@ -64,9 +64,9 @@ public sealed partial class KubernetesSource(Reflector reflector, ManifestOption
             var result = _merge.Merge(state!, memory, TakeAcceptance(state!));
             memory = result.Memory;
             var worth = !memory.SameObjects(saved) || (memory.ResourceVersion != saved.ResourceVersion && time.GetElapsedTime(savedAt) >= VersionSaved);
-            if (worth && Save(file, memory)) (saved, savedAt) = (memory, time.GetTimestamp());
             Show(result);
             yield return result.State;
+            if (worth && Save(file, memory)) (saved, savedAt) = (memory, time.GetTimestamp()); // afterwards: nothing waits for the disk
         }
     }
 
