@@ -112,7 +112,7 @@ internal sealed class SimulatedAgent : IAsyncDisposable
         var reflector = new Reflector(_client, KubernetesSource.WorkloadsPath, KubernetesSource.Selector(node), time, Random.Shared.NextDouble, NullLogger.Instance);
         _source = new KubernetesSource(reflector, new ManifestOptions { NodeName = node, StateDir = stateDir }, time, NullLogger<KubernetesSource>.Instance);
         _sink = StateSink.Open(stateDir, new AgentProcess { Node = node, Kubernetes = true, Phase = "Running" }, time, NullLogger.Instance);
-        var writer = new StatusWriter(_client, _source, _sink, runtime, time, NullLogger<StatusWriter>.Instance);
+        var writer = new StatusWriter(_client, _source, _sink, runtime, runtime.Snapshot, time, NullLogger<StatusWriter>.Instance);
         var lease = new AgentLease(_client, _source, Cluster.Namespace, node, node, time, NullLogger<AgentLease>.Instance);
         _parts = [FollowAsync(), writer.RunAsync(_stop.Token), lease.RunAsync(_stop.Token)];
     }

@@ -3,6 +3,7 @@ using Reconciler.Agent.Hosting;
 using Reconciler.Agent.Runtime;
 using Reconciler.Agent.State;
 using Reconciler.Core.Planning;
+using Reconciler.Core.Ports;
 using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Cluster;
@@ -40,12 +41,16 @@ internal sealed partial class ClusterPart : IDisposable
 
     public void Dispose() => _client.Dispose();
 
-    public async Task RunAsync(StateSink sink, ContainerdRuntime runtime, CancellationToken stop)
+    /// <param name="sink">Its reports become status and events.</param>
+    /// <param name="runtime">What is on the node.</param>
+    /// <param name="pulls">Those under way.</param>
+    /// <param name="stop">Ends it.</param>
+    public async Task RunAsync(StateSink sink, IContainerRuntime runtime, Func<IReadOnlyList<PullProgress>> pulls, CancellationToken stop)
     {
         var identity = $"{_options.NodeName}_{AgentService.Version}_{Environment.ProcessId}";
         var lease = new AgentLease(_client, Source, LeaseNamespace(), _options.NodeName, identity, _time, _loggers.CreateLogger<AgentLease>());
         var recorder = new EventRecorder(_client, Source, _options.NodeName, _time, _loggers.CreateLogger<EventRecorder>());
-        var writer = new StatusWriter(_client, Source, sink, runtime, _time, _loggers.CreateLogger<StatusWriter>());
+        var writer = new StatusWriter(_client, Source, sink, runtime, pulls, _time, _loggers.CreateLogger<StatusWriter>());
         (sink.Begun, sink.Reported) = (recorder.Record, recorder.Record);
         try
         {

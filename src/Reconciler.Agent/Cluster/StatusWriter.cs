@@ -15,7 +15,8 @@ namespace Reconciler.Agent.Cluster;
 /// changed. What cannot be written now is written later, whatever happened in between.
 /// </summary>
 internal sealed partial class StatusWriter(
-    ClusterClient client, KubernetesSource source, StateSink sink, ContainerdRuntime runtime, TimeProvider time, ILogger<StatusWriter> logger)
+    ClusterClient client, KubernetesSource source, StateSink sink, IContainerRuntime runtime, Func<IReadOnlyList<PullProgress>> pulls,
+    TimeProvider time, ILogger<StatusWriter> logger)
 {
     /// <summary>Transitions that follow each other at once become one write.</summary>
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(100);
@@ -37,7 +38,7 @@ internal sealed partial class StatusWriter(
         {
             var (view, changed, sinkChanged) = (source.View, source.Changed.Next, sink.Changed.Next);
             var again = await WriteAllAsync(view, stop);
-            var due = again ?? (runtime.Snapshot().Count > 0 ? ProgressPeriod : Timeout.InfiniteTimeSpan);
+            var due = again ?? (pulls().Count > 0 ? ProgressPeriod : Timeout.InfiniteTimeSpan);
             using var quiet = CancellationTokenSource.CreateLinkedTokenSource(stop);
             await Task.WhenAny(changed, sinkChanged, Task.Delay(due, time, quiet.Token));
             await quiet.CancelAsync();
@@ -68,12 +69,7 @@ internal sealed partial class StatusWriter(
         var now = time.GetUtcNow();
         ObjectCondition Dated(string type, bool isTrue, string reason, string message) => ObjectCondition.Now(
             type, isTrue, reason, message, workload.Object.Generation, before.Conditions.FirstOrDefault(condition => condition.Type == type), now);
-        if (workload.Object.IsDeleting)
-        {
-            var prefix = workload.Object.Name.Name + "/";
-            var left = keys.Keys.Where(key => key.Kind == ResourceKind.Container && key.Namespace == workload.Object.Name.Namespace && key.Name.StartsWith(prefix, StringComparison.Ordinal)).ToList();
-            return WorkloadStatus.OfDeleted(workload, left, Dated);
-        }
+        if (workload.Object.IsDeleting) return WorkloadStatus.OfDeleted(workload, sink.Left(workload.Object.Name.Namespace, workload.Object.Name.Name), Dated);
         var actual = new Dictionary<ResourceKey, Actual>();
         foreach (var resource in workload.Resources)
         {
@@ -86,7 +82,7 @@ internal sealed partial class StatusWriter(
                 actual[resource.Key] = Actual.Nothing; // the report tells that containerd is away
             }
         }
-        return WorkloadStatus.Of(workload, view.Doubt, key => keys.GetValueOrDefault(key), key => actual[key], runtime.Snapshot(), Dated);
+        return WorkloadStatus.Of(workload, view.Doubt, key => keys.GetValueOrDefault(key), key => actual[key], pulls(), Dated);
     }
 
     private async Task<TimeSpan?> WriteAsync(ObjectName name, ClusterWorkload workload, Written before, WorkloadStatus status, CancellationToken stop)

@@ -96,7 +96,7 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
             cutter.RunAsync(ended.Token),
             ShowPullsAsync(runtime, sink, ended.Token),
             HeapTrim.RunAsync(sink.Changed, HeapTrim.Collect, time, ended.Token),
-            .. cluster is null ? [] : new[] { cluster.RunAsync(sink, runtime, ended.Token) },
+            .. cluster is null ? [] : new[] { cluster.RunAsync(sink, runtime, runtime.Snapshot, ended.Token) },
         ];
         var first = await Task.WhenAny(parts);
         await ended.CancelAsync();

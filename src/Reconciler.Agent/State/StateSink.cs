@@ -16,6 +16,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ResourceKey, KeyState> _keys = [];
+    private readonly HashSet<ResourceKey> _begun = [];
     private readonly SemaphoreSlim _signal = new(0);
     private readonly CancellationTokenSource _stop = new();
     private readonly string _path;
@@ -115,10 +116,23 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
 
     public void Begin(PlannedKey planned)
     {
-        if (Begun is not { } begun) return;
         KeyState? before;
-        lock (_lock) before = _keys.GetValueOrDefault(planned.Key);
-        begun(before, planned);
+        lock (_lock)
+        {
+            before = _keys.GetValueOrDefault(planned.Key);
+            if (planned.Plan.Actions.Count > 0) _begun.Add(planned.Key);
+        }
+        Begun?.Invoke(before, planned);
+    }
+
+    /// <summary>Containers of a workload that are on the node, or that an unfinished pass may put there.</summary>
+    public IReadOnlyList<ResourceKey> Left(string ns, string workload)
+    {
+        var prefix = workload + "/";
+        lock (_lock)
+        {
+            return [.. _keys.Keys.Union(_begun).Where(key => key.Kind == ResourceKind.Container && key.Namespace == ns && key.Name.StartsWith(prefix, StringComparison.Ordinal))];
+        }
     }
 
     public void Report(StatusReport report)
@@ -127,6 +141,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         KeyState after;
         lock (_lock)
         {
+            _begun.Remove(report.Key);
             before = _keys.GetValueOrDefault(report.Key);
             after = KeyHistory.Merge(before, report);
             if (ReferenceEquals(before, after)) return;
@@ -153,7 +168,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
     {
         lock (_lock)
         {
-            if (!_keys.Remove(key)) return;
+            if (!_keys.Remove(key) & !_begun.Remove(key)) return;
             _dirty = true;
         }
         Changed.Raise();

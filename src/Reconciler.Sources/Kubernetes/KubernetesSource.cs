@@ -64,8 +64,8 @@ public sealed partial class KubernetesSource(Reflector reflector, ManifestOption
             var result = _merge.Merge(state!, memory, TakeAcceptance(state!));
             memory = result.Memory;
             var worth = !memory.SameObjects(saved) || (memory.ResourceVersion != saved.ResourceVersion && time.GetElapsedTime(savedAt) >= VersionSaved);
-            Show(result);
             yield return result.State;
+            Show(result); // now that the loop has it: Stopped must not be said of a deleted object while its keys are not taken back yet
             if (worth && Save(file, memory)) (saved, savedAt) = (memory, time.GetTimestamp()); // afterwards: nothing waits for the disk
         }
     }

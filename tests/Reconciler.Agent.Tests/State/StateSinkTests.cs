@@ -5,6 +5,7 @@ using Reconciler.Core.Model;
 using Reconciler.Core.Planning;
 using Reconciler.Core.Ports;
 using Reconciler.Testing;
+using Reconciler.Testing.Fakes;
 
 namespace Reconciler.Agent.Tests.State;
 
@@ -34,6 +35,29 @@ public sealed class StateSinkTests : IDisposable
         await using var next = Open();
         Assert.Equal(new KeyMemory(2, Noon.AddSeconds(4), "v1-h", new Condition(false, "ImageNotFound", "no such tag")), next.Recall(Key));
         Assert.Null(next.Recall(ResourceKey.Image("other")));
+    }
+
+    [Fact]
+    public async Task A_container_is_left_from_when_something_is_begun_for_it_until_it_is_forgotten()
+    {
+        await using var sink = Open();
+        var spec = Specs.Container();
+        PlannedKey Found(Actual actual) => new(spec.Key, new Wish.Declared(spec), actual, Planner.Plan(spec.Key, new Wish.Declared(spec), actual, Noon));
+        sink.Begin(Found(Specs.With(Specs.Of(spec))));
+        Assert.Empty(sink.Left("default", "web")); // nothing is to be done
+
+        sink.Begin(Found(Actual.Nothing));
+        Assert.Equal([spec.Key], sink.Left("default", "web"));
+        Assert.Empty(sink.Left("default", "we"));
+        Assert.Empty(sink.Left("other", "web"));
+        sink.Report(Report(new Condition(true, "Running")) with { Key = spec.Key });
+        Assert.Equal([spec.Key], sink.Left("default", "web"));
+        sink.Forget(spec.Key);
+        Assert.Empty(sink.Left("default", "web"));
+
+        sink.Begin(Found(Actual.Nothing));
+        sink.Forget(spec.Key);
+        Assert.Empty(sink.Left("default", "web"));
     }
 
     [Fact]
