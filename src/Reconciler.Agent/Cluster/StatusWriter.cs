@@ -36,8 +36,8 @@ internal sealed partial class StatusWriter(
     {
         while (true)
         {
-            var (view, changed, sinkChanged) = (source.View, source.Changed.Next, sink.Changed.Next);
-            var again = await WriteAllAsync(view, stop);
+            var (changed, sinkChanged) = (source.Changed.Next, sink.Changed.Next); // before anything is read
+            var again = await WriteAllAsync(source.View, stop);
             var due = again ?? (pulls().Count > 0 ? ProgressPeriod : Timeout.InfiniteTimeSpan);
             using var quiet = CancellationTokenSource.CreateLinkedTokenSource(stop);
             await Task.WhenAny(changed, sinkChanged, Task.Delay(due, time, quiet.Token));
