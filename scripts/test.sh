@@ -63,8 +63,8 @@ if ! dotnet build Reconciler.sln -c Release --nologo -v q >"$build" 2>&1; then
 fi
 case " ${projects[*]} " in
   *" EndToEnd "*)
-    step "publish"
-    scripts/build.sh || { failed=1; finish; }
+    step "image" # with the binary that the end-to-end tests run
+    scripts/image.sh || { failed=1; finish; }
     ;;
 esac
 

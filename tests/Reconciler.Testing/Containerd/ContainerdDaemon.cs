@@ -16,9 +16,11 @@ public sealed class ContainerdDaemon : IAsyncDisposable
     private Process? _process;
 
     private readonly string _disabledPlugins;
+    private readonly IReadOnlyList<string> _hostPaths;
 
-    private ContainerdDaemon(IEnumerable<string> withoutPlugins)
+    private ContainerdDaemon(IEnumerable<string> withoutPlugins, IReadOnlyList<string> hostPaths)
     {
+        _hostPaths = hostPaths;
         Namespace = "t" + Names.Unique();
         _disabledPlugins = string.Join(", ", UnusedPlugins.Concat(withoutPlugins).Select(plugin => $"\"{plugin}\""));
     }
@@ -26,7 +28,7 @@ public sealed class ContainerdDaemon : IAsyncDisposable
     /// <summary>Folder with the containerd, ctr and shim under test: the machine's own unless the environment names another version's.</summary>
     public static string Bin { get; } = Environment.GetEnvironmentVariable("RECONCILER_TEST_CONTAINERD") is { Length: > 0 } bin ? bin : "/usr/bin";
 
-    public string Address => _folder["c.sock"];
+    public string Address => _hostPaths.Count == 0 ? _folder["c.sock"] : HostPath("/run/containerd/containerd.sock");
 
     public string Root => _folder["root"];
 
@@ -42,10 +44,21 @@ public sealed class ContainerdDaemon : IAsyncDisposable
     /// <param name="withoutPlugins">Ids of plugins that it shall not have.</param>
     public static async Task<ContainerdDaemon> StartAsync(params string[] withoutPlugins)
     {
-        var daemon = new ContainerdDaemon(withoutPlugins);
+        var daemon = new ContainerdDaemon(withoutPlugins, []);
         await daemon.StartAgainAsync();
         return daemon;
     }
+
+    /// <summary>As the containerd of a whole node: in a mount namespace where /run/containerd and the given paths are folders of this one alone.</summary>
+    public static async Task<ContainerdDaemon> StartAsNodeAsync(params string[] hostPaths)
+    {
+        var daemon = new ContainerdDaemon([], ["/run/containerd", .. hostPaths]);
+        await daemon.StartAgainAsync();
+        return daemon;
+    }
+
+    /// <summary>Where something below a path of <see cref="StartAsNodeAsync"/> is for us.</summary>
+    public string HostPath(string path) => $"{_folder["host"]}{path}";
 
     public async Task StartAgainAsync()
     {
@@ -61,8 +74,19 @@ public sealed class ContainerdDaemon : IAsyncDisposable
               path = "{_folder["opt"]}"
             """);
         await File.WriteAllTextAsync(_folder["namespace"], Namespace); // scripts/test.sh sweeps by it
+        foreach (var path in _hostPaths)
+        {
+            Directory.CreateDirectory(HostPath(path));
+            Directory.CreateDirectory(path); // as kubelet's DirectoryOrCreate does; empty
+        }
         // exec: the pid is the daemon's own. The shim is looked up in the working folder, then PATH, then beside containerd.
-        var start = new ProcessStartInfo("/bin/sh", ["-c", "cd \"$1\"; exec \"$0\" --config config.toml >>log 2>&1 </dev/null", $"{Bin}/containerd", Folder]);
+        const string run = "cd \"$1\"; exec \"$0\" --config config.toml >>log 2>&1 </dev/null";
+        // Shared again, but with nobody outside: what the kubelet asks of a node for mountPropagation.
+        const string separate = "set -e; mount --make-rshared /; folder=$1; shift; for path; do mount --bind \"$folder/host$path\" \"$path\"; done; set -- \"$folder\"; ";
+        string[] arguments = [$"{Bin}/containerd", Folder];
+        var start = _hostPaths.Count == 0
+            ? new ProcessStartInfo("/bin/sh", ["-c", run, .. arguments])
+            : new ProcessStartInfo("unshare", ["-m", "--propagation", "private", "/bin/sh", "-c", separate + run, .. arguments, .. _hostPaths]);
         start.Environment["PATH"] = $"{Bin}:{Environment.GetEnvironmentVariable("PATH")}";
         _process = Process.Start(start)!;
         await File.WriteAllTextAsync(_folder["pid"], _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));

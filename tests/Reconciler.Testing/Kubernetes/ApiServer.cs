@@ -18,7 +18,7 @@ public enum EtcdVersion
 /// <summary>A private Kubernetes API server with an etcd of its own on free loopback ports. RBAC and admission policies are enforced.</summary>
 public sealed partial class ApiServer : IAsyncDisposable
 {
-    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(5);
 
     private readonly TempFolder _folder = new();
     private readonly ControlPlane _programs;
@@ -189,7 +189,7 @@ public sealed partial class ApiServer : IAsyncDisposable
         }
         catch (OperationCanceledException)
         {
-            await KillAsync(process); // it waits for clients that keep a request open
+            await KillAsync(process); // it waits a minute for clients that keep a request open; all that must last is in etcd, which took it already
         }
     }
 
