@@ -22,7 +22,7 @@ public static class Cli
     public static Task<int> RunAsync(string[] args, TextWriter stdout, TextWriter stderr, CancellationToken cancellation) =>
         RunAsync(args, new CliConsole(stdout, stderr), cancellation);
 
-    /// <returns>0 done, 1 anything that failed, wrong usage included; <c>plan</c>: 2 for changes.</returns>
+    /// <returns>0 done, 1 anything that failed, wrong usage included; <c>plan</c>: 2 for changes; <c>exec</c>: the command's own, 125 to 127 where it did not run.</returns>
     public static async Task<int> RunAsync(string[] args, CliConsole console, CancellationToken cancellation)
     {
         var parsed = Build(console).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
@@ -32,7 +32,7 @@ public static class Cli
             var errors = parsed.UnmatchedTokens.Count > 0 && parsed.Errors.Count > 1 ? parsed.Errors.Where(error => !error.Message.StartsWith("Required command", StringComparison.Ordinal)) : parsed.Errors;
             foreach (var error in errors) console.Error.WriteLine($"reconciler: {error.Message}");
             console.Error.WriteLine($"See {Path(parsed)} --help");
-            return Failed;
+            return parsed.CommandResult.Command.Name == ExecCommand.Name ? ExecCommand.OurFailure : Failed;
         }
         // The process's own signal handling ends commands: no second one here.
         var invocation = new InvocationConfiguration
@@ -50,13 +50,18 @@ public static class Cli
             ControllerCommand.Build(console),
             PlanCommand.Build(console),
             GetCommand.Build(console),
+            DescribeCommand.Build(console),
             LogsCommand.Build(console),
+            ExecCommand.Build(console),
+            RestartCommand.Build(console),
             PullCommand.Build(console),
             ValidateCommand.Build(console),
+            CompletionCommand.Build(console),
             VersionCommand.Build(console),
         };
         root.Options.Remove(root.Options.OfType<VersionOption>().Single()); // `version` says more
         var help = root.Options.OfType<HelpOption>().Single();
+        foreach (var foreign in new[] { "/h", "/?" }) help.Aliases.Remove(foreign);
         help.Action = new ExampleHelp((HelpAction)help.Action!);
         return root;
     }

@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Win32.SafeHandles;
 
 namespace Reconciler.Agent.Commands;
 
@@ -13,6 +14,12 @@ public sealed record CliConsole(TextWriter Out, TextWriter Error)
     /// <summary>Log files are bytes of any kind; null = write them to <see cref="Out"/> as UTF-8.</summary>
     public Stream? OutBytes { get; init; }
 
+    /// <summary>Standard input for <c>exec -i</c>; null = none.</summary>
+    public Stream? InBytes { get; init; }
+
+    /// <summary>Standard error as bytes; null = write them to <see cref="Error"/> as UTF-8.</summary>
+    public Stream? ErrorBytes { get; init; }
+
     /// <summary>Colours are wanted: a terminal, and NO_COLOR is not set.</summary>
     public bool Color { get; init; }
 
@@ -26,6 +33,9 @@ public sealed record CliConsole(TextWriter Out, TextWriter Error)
             TextWriter.Synchronized(new StreamWriter(Console.OpenStandardError(), utf8) { AutoFlush = true }))
         {
             OutBytes = stdout,
+            // Not Console's: on a terminal that one edits lines by itself.
+            InBytes = new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0),
+            ErrorBytes = Console.OpenStandardError(),
             Color = !Console.IsErrorRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")),
         };
     }

@@ -21,22 +21,21 @@ internal static class LogsCommand
         var previous = new Option<bool>("--previous", "-p") { Description = "the run before the newest one" };
         var tail = new Option<string>("--tail") { HelpName = "N", Description = "only the last N lines of each stream" };
         var ns = new Option<string>("--namespace", "-n") { HelpName = "NS", Description = "namespace of the workload (default: default)" };
+        target.CompletionSources.Add(_ => CompletionCommand.Targets(console));
         command.Arguments.Add(target);
         foreach (var option in new Option[] { follow, previous, tail, ns }) command.Options.Add(option);
         var settings = new SettingOptions(command, Settings.Node, console);
         command.SetAction((parsed, cancellation) => RunAsync(
             settings.Read(parsed),
-            Request(parsed.GetRequiredValue(target), parsed.GetValue(ns) ?? "default", parsed.GetValue(follow), parsed.GetValue(previous), parsed.GetValue(tail)),
+            Request(Target.Parse(parsed.GetRequiredValue(target), parsed.GetValue(ns)), parsed.GetValue(follow), parsed.GetValue(previous), parsed.GetValue(tail)),
             console,
             cancellation));
         return command;
     }
 
-    private static LogRequest Request(string target, string ns, bool follow, bool previous, string? tail)
+    private static LogRequest Request(Target target, bool follow, bool previous, string? tail)
     {
         if (follow && previous) throw new CommandException("--follow and --previous exclude each other: the previous run writes nothing any more");
-        var parts = target.Split('/');
-        if (parts.Length > 2 || parts.Any(part => part.Length == 0 || part[0] == '.')) throw new CommandException($"\"{target}\" cannot be used; right is: WORKLOAD or WORKLOAD/CONTAINER");
         var lines = 0;
         if (tail is not null && !int.TryParse(tail, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out lines))
         {
@@ -44,7 +43,7 @@ internal static class LogsCommand
         }
         return new LogRequest
         {
-            Namespace = ns, Workload = parts[0], Container = parts.Length > 1 ? parts[1] : null, Follow = follow, Previous = previous, Tail = tail is null ? null : lines,
+            Namespace = target.Namespace, Workload = target.Workload, Container = target.Container, Follow = follow, Previous = previous, Tail = tail is null ? null : lines,
         };
     }
 

@@ -8,7 +8,11 @@ internal sealed class OutputOption
 {
     private readonly Option<string> _option = new("--output", "-o") { HelpName = "json|yaml|wide|name", Description = "form of the output (default: a table)" };
 
-    public OutputOption(Command command) => command.Options.Add(_option);
+    public OutputOption(Command command)
+    {
+        _option.CompletionSources.Add("json", "yaml", "wide", "name");
+        command.Options.Add(_option);
+    }
 
     /// <exception cref="CommandException">An unknown form.</exception>
     public OutputFormat Read(ParseResult parsed) => parsed.GetValue(_option) switch

@@ -86,6 +86,7 @@ internal sealed record ContainerEntry(string Id, IReadOnlyDictionary<string, str
         Restarts = Runtime.Labels.Int(Labels, Runtime.Labels.Restarts),
         Failures = Runtime.Labels.Int(Labels, Runtime.Labels.Failures),
         StopBy = Runtime.Labels.Time(Labels, Runtime.Labels.StopBy),
+        RestartWanted = Labels.ContainsKey(Runtime.Labels.RestartWanted),
         GracePeriod = Runtime.Labels.Span(Labels, Runtime.Labels.Grace) ?? TimeSpan.FromSeconds(30),
         UnknownSince = State == ContainerState.Unknown ? UnknownSince : null,
         ImageReference = ImageReference,

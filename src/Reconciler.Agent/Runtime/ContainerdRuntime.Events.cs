@@ -35,6 +35,8 @@ public sealed partial class ContainerdRuntime
         {
             $"namespace=={_client.Options.Namespace},topic~=\"^/tasks/(exit|oom|delete)$\"",
             $"namespace=={_client.Options.Namespace},topic~=\"^/containers/(create|delete)$\"",
+            // Of updates, most of which are our own, only those that ask for something.
+            $"namespace=={_client.Options.Namespace},topic==\"/containers/update\",event.labels.\"{Labels.RestartWanted}\"",
             $"namespace=={_client.Options.Namespace},topic~=\"^/images/\"",
         };
         while (!cancellation.IsCancellationRequested)
@@ -76,6 +78,9 @@ public sealed partial class ContainerdRuntime
                 break;
             case ContainerdEvent.ContainerChanged { Kind: "deleted" or "delete" } deleted:
                 Suspect(deleted.Id, _ => true);
+                break;
+            case ContainerdEvent.ContainerChanged { Kind: "updated" or "update" } updated:
+                Suspect(updated.Id, _ => true);
                 break;
             case ContainerdEvent.ContainerChanged changed when _view.Entry(changed.Id) is null:
                 await ReadAsync(changed.Id, cancellation);

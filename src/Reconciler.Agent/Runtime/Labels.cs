@@ -25,8 +25,11 @@ internal static class Labels
     public const string FinishedAt = "reconciler.dev/finished-at";
     public const string ExitCode = "reconciler.dev/exit-code";
     public const string Reason = "reconciler.dev/reason";
-    public const string StopBy = "reconciler.dev/stop-by";
     public const string Grace = "reconciler.dev/grace";
+    public const string StopBy = "reconciler.dev/stop-by";
+
+    /// <summary>When someone asked for a restart; gone with the container.</summary>
+    public const string RestartWanted = "reconciler.dev/restart-wanted";
 
     /// <summary>On image records: fetched by the agent, so it may remove them. A key of its own, since ctr copies an image's labels to the containers it makes.</summary>
     public const string ImageManagedBy = "reconciler.dev/image-managed-by";

@@ -75,16 +75,31 @@ public sealed partial class ContainerdClient
     /// <param name="all">To everything in the container, not only to its first process.</param>
     /// <param name="cancellation">Looked at before the call; the call itself is not cut.</param>
     /// <exception cref="ContainerdException">TaskNotfound, or the call failed.</exception>
-    public async Task KillAsync(string id, int signal, bool all = false, CancellationToken cancellation = default)
+    public Task KillAsync(string id, int signal, bool all = false, CancellationToken cancellation = default) =>
+        KillAsync(new KillRequest { ContainerId = id, All = all }, id, signal, cancellation);
+
+    /// <summary>Likewise to a further process of the container.</summary>
+    /// <param name="id">The container's id.</param>
+    /// <param name="execId">The process's own.</param>
+    /// <param name="signal">1 to 64.</param>
+    /// <param name="cancellation">Looked at before the call; the call itself is not cut.</param>
+    /// <exception cref="ContainerdException">TaskNotfound: there is no such process; or the call failed.</exception>
+    public Task KillAsync(string id, string execId, int signal, CancellationToken cancellation = default)
     {
-        Identifiers.Require(id, nameof(id));
+        Identifiers.Require(execId, nameof(execId));
+        return KillAsync(new KillRequest { ContainerId = id, ExecId = execId }, $"{execId} in {id}", signal, cancellation);
+    }
+
+    private async Task KillAsync(KillRequest request, string what, int signal, CancellationToken cancellation)
+    {
+        Identifiers.Require(request.ContainerId, "id");
         ArgumentOutOfRangeException.ThrowIfLessThan(signal, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(signal, Signals.Max);
         cancellation.ThrowIfCancellationRequested();
-        var request = new KillRequest { ContainerId = id, Signal = (uint)signal, All = all };
+        request.Signal = (uint)signal;
         try
         {
-            await CallAsync(options => Services.Tasks.KillAsync(request, options), $"kill {id}", CancellationToken.None, notFound: ContainerdError.TaskNotfound);
+            await CallAsync(options => Services.Tasks.KillAsync(request, options), $"kill {what}", CancellationToken.None, notFound: ContainerdError.TaskNotfound);
         }
         catch (ContainerdException e) when (e.InnerException is RpcException rpc && IsFinished(rpc))
         {

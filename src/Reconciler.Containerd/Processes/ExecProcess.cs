@@ -11,7 +11,8 @@ public sealed record ExecProcess
 
     /// <summary>
     /// What to run. Its arguments must be given; environment, working folder, user, capabilities, limits and security labels that are null are
-    /// those of the container's first process, and no new privileges are given where that gets none.
+    /// those of the container's first process, and no new privileges are given where that gets none. With a terminal, an environment without
+    /// TERM gets <c>TERM=xterm</c>.
     /// </summary>
     public required OciProcess Process { get; init; }
 
@@ -35,7 +36,7 @@ public sealed record ExecProcess
     internal OciProcess Fill(OciProcess? first) => Process with
     {
         Terminal = Terminal,
-        Env = Process.Env ?? first?.Env,
+        Env = Environment(Process.Env ?? first?.Env),
         Cwd = Process.Cwd is { Length: > 0 } own ? own : first?.Cwd is { Length: > 0 } its ? its : "/",
         User = Process.User ?? first?.User ?? new OciUser(),
         Capabilities = Process.Capabilities ?? first?.Capabilities,
@@ -45,6 +46,9 @@ public sealed record ExecProcess
         SelinuxLabel = Process.SelinuxLabel ?? first?.SelinuxLabel,
         OomScoreAdj = Process.OomScoreAdj ?? first?.OomScoreAdj,
     };
+
+    private IReadOnlyList<string>? Environment(IReadOnlyList<string>? variables) =>
+        Terminal && variables?.Any(variable => variable.StartsWith("TERM=", StringComparison.Ordinal)) != true ? [.. variables ?? [], "TERM=xterm"] : variables;
 }
 
 /// <summary>A process that <see cref="ContainerdClient.ExecContainerAsync"/> started.</summary>

@@ -68,6 +68,9 @@ public sealed record ActualContainer
     /// <summary>Set before the stop signal was sent; SIGKILL is due then.</summary>
     public DateTimeOffset? StopBy { get; init; }
 
+    /// <summary>Someone asked for a restart (label restart-wanted): it is replaced by the same, and no failure is counted.</summary>
+    public bool RestartWanted { get; init; }
+
     /// <summary>The grace of the declaration it was last made or adopted with; used once nothing declares it.</summary>
     public TimeSpan GracePeriod { get; init; } = TimeSpan.FromSeconds(30);
 

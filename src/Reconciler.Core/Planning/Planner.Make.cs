@@ -17,6 +17,8 @@ public static partial class Planner
         if (newest is null) return Create(spec, actual, new Next(0, 0, false, ConditionReason.Creating, "declared and not there"), now);
         if (newest.SpecHash != spec.Hash)
             return Create(spec, actual, new Next(newest.Restarts, 0, false, ConditionReason.Replacing, "its spec changed"), now);
+        if (newest.RestartWanted)
+            return Create(spec, actual, new Next(newest.Restarts + 1, 0, true, ConditionReason.Restarting, "a restart was asked for"), now);
         if (newest.StopBy is not null)
             return Create(spec, actual, new Next(newest.Restarts, 0, true, ConditionReason.Replacing, "it was stopped and is wanted again"), now);
         if (newest.State == ContainerState.Unknown)

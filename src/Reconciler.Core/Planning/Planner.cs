@@ -56,7 +56,7 @@ public static partial class Planner
     /// <summary>A running copy of the wanted spec stays; everything else with this key goes. Null = there is none to keep.</summary>
     private static Plan? Keep(ContainerSpec spec, Actual actual, DateTimeOffset now)
     {
-        var kept = actual.Containers.FirstOrDefault(c => c.IsLive && c.SpecHash == spec.Hash && c.StopBy is null && !c.LogBroken && !IsLost(c, now));
+        var kept = actual.Containers.FirstOrDefault(c => c.IsLive && c.SpecHash == spec.Hash && c.StopBy is null && !c.RestartWanted && !c.LogBroken && !IsLost(c, now));
         if (kept is null) return null;
         var actions = actual.Containers.Where(c => c != kept).SelectMany(c => Remove(c, spec.GracePeriod, "another copy is kept")).ToList();
         actions.AddRange(Adopt(kept, spec));

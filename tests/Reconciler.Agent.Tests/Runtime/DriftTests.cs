@@ -51,6 +51,22 @@ public sealed class DriftTests(SharedDaemon shared)
     }
 
     [Fact]
+    public async Task A_wanted_restart_is_told_and_no_other_label_of_ours()
+    {
+        await using var node = await RuntimeNode.StartAsync(shared.Daemon);
+        var spec = RuntimeNode.Spec(Forever);
+        var running = await node.CreateAsync(spec);
+        Assert.False(running.RestartWanted);
+        var told = node.Events.Count;
+        await node.Client.UpdateLabelsAsync(running.Id, new Dictionary<string, string> { ["example.org/x"] = "y" }, Cancellation);
+        await node.Client.UpdateLabelsAsync(running.Id, new Dictionary<string, string> { ["reconciler.dev/restart-wanted"] = "now" }, Cancellation);
+        await node.UntilToldAsync(told => told is RuntimeEvent.Changed { Exit: false } changed && changed.Key == spec.Key, "the wish is told");
+        Assert.Equal(told + 1, node.Events.Count);
+        Assert.True(Assert.Single(await node.ObserveAsync(spec)).RestartWanted);
+        await node.RemoveAsync(spec);
+    }
+
+    [Fact]
     public async Task A_deleted_task_is_told_and_leaves_the_record()
     {
         await using var node = await RuntimeNode.StartAsync(shared.Daemon);

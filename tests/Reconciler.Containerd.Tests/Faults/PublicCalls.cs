@@ -153,6 +153,18 @@ internal static partial class PublicCalls
         {
             Stage = Stage.Running,
         },
+        new("KillAsync(id, execId, signal)", async (client, scene, stop) =>
+            {
+                await client.ExecContainerAsync(Exec(scene) with { Process = new OciProcess { Args = ["sleep", "1000"] } }, stop);
+                await client.KillAsync(scene.Id, "e", 9, stop);
+            },
+            [
+                .. BadIds((client, id) => client.KillAsync(id, "e", 9)), .. BadIds((client, id) => client.KillAsync("x", id, 9)),
+                ("signal", client => client.KillAsync("x", "e", 0)), ("signal", client => client.KillAsync("x", "e", 65)),
+            ])
+        {
+            Stage = Stage.Running,
+        },
         new("UpdateResourcesAsync(id, resources)", (client, scene, stop) => client.UpdateResourcesAsync(scene.Id, new OciResources { Pids = new OciPids { Limit = 77 } }, stop),
             [.. BadIds((client, id) => client.UpdateResourcesAsync(id, new OciResources { Pids = new OciPids { Limit = 77 } })), .. BadResources()])
         {

@@ -121,6 +121,22 @@ public sealed class ResourceTests(SharedDaemon shared)
         Assert.Equal(ContainerdError.TaskNotfound, gone.Code);
     }
 
+    [Fact]
+    public async Task Kill_reaches_a_further_process_alone()
+    {
+        await using var client = await shared.ConnectAsync();
+        var (id, pid) = await Scripts.HeldAsync(client, 0);
+        var exec = await client.ExecContainerAsync(new ExecProcess { ContainerId = id, ExecId = "e", Process = new OciProcess { Args = ["sleep", "1000"] } }, Stop);
+
+        await client.KillAsync(id, "e", 15, Stop);
+
+        Assert.Equal(143, (await exec.Exit.WaitAsync(Stop)).ExitCode);
+        Assert.True(Scripts.IsAlive(pid));
+        var gone = await Assert.ThrowsAsync<ContainerdException>(() => client.KillAsync(id, "e", 15, Stop));
+        Assert.Equal(ContainerdError.TaskNotfound, gone.Code);
+        await client.DestroyContainerAsync(id, new StopOptions { Grace = TimeSpan.Zero }, Stop);
+    }
+
     /// <summary>runc gives up freezing on cgroup v1 where processes fork all the while.</summary>
     private static async Task<bool> IsPausedAsync(ContainerdClient client, string id)
     {

@@ -20,7 +20,7 @@ internal sealed record World(IReadOnlyList<DesiredResource> Declared, IReadOnlyL
         {
             State = state, Failures = failures, Restarts = failures, LogBroken = rare == 1, Source = rare == 2 ? $"{Folder}/old.yaml" : FileLabel,
             CreatedAt = Now.AddSeconds(-400), StartedAt = state == ContainerState.Created || rare == 3 ? null : Now.AddSeconds(-400),
-            StopBy = rare == 4 ? Now : null, UnknownSince = state == ContainerState.Unknown ? Now.AddSeconds(-since) : null,
+            StopBy = rare == 4 ? Now : null, RestartWanted = rare == 5, UnknownSince = state == ContainerState.Unknown ? Now.AddSeconds(-since) : null,
         }, age, code, recorded));
 
     private static ActualContainer Shape(ActualContainer c, int age, int code, bool recorded) => c.State == ContainerState.Exited

@@ -162,6 +162,19 @@ public sealed class PlannerContainerTests
     public void A_container_with_broken_logs_is_replaced() =>
         Check(Plan(Spec, With(Of(Spec) with { LogBroken = true, Failures = 1 })), "stop 1 30s; create 2 r1 f1 same digest; delete 1", "LogBroken");
 
+    [Theory]
+    [InlineData(RestartPolicy.Always)]
+    [InlineData(RestartPolicy.Never)]
+    public void A_wanted_restart_is_made_whatever_the_policy_and_counts_as_no_failure(RestartPolicy policy)
+    {
+        var spec = Spec with { RestartPolicy = policy };
+        var running = Of(Spec) with { RestartWanted = true, Restarts = 7, Failures = 5 };
+        Check(Plan(spec, With(running)), "stop 1 30s; create 2 r8 f0 same digest; delete 1", "Restarting");
+        var ended = running with { State = ContainerState.Exited, ExitCode = 1, FinishedAt = Now, ExitRecorded = true };
+        Check(Plan(spec, With(ended)), "create 2 r8 f0 same digest; delete 1", "Restarting");
+        Check(Plan(spec with { Suspend = true }, With(ended)), "", "Suspended");
+    }
+
     [Fact]
     public void Another_source_or_grace_only_changes_labels()
     {

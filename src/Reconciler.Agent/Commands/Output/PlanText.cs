@@ -45,6 +45,14 @@ internal static class PlanText
         return json;
     }
 
+    /// <summary>One key alone, indented.</summary>
+    public static string OfKey(PlannedKey planned, bool showEnv)
+    {
+        var text = new StringBuilder();
+        AppendKey(text, planned, showEnv);
+        return string.Concat(text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => $"  {line}\n"));
+    }
+
     private static void AppendKey(StringBuilder text, PlannedKey planned, bool showEnv)
     {
         text.Append(CultureInfo.InvariantCulture, $"{Symbol(planned)} {planned.Key}: {Reason(planned.Plan.Condition)}\n");

@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using Reconciler.Testing;
+
+namespace Reconciler.EndToEnd.Tests;
+
+/// <summary><c>reconciler exec</c> on the native binary.</summary>
+public sealed class ExecTests : IAsyncLifetime
+{
+    private AgentNode _node = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        _node = await AgentNode.StartAsync();
+        _node.Declare("web.yaml", Manifest.Sleepers("web", "one"));
+        _node.Declare("pair.yaml", Manifest.Sleepers("pair", "a", "b"));
+        await _node.RunningAsync("default-web-one");
+        await _node.RunningAsync("default-pair-b");
+    }
+
+    public ValueTask DisposeAsync() => _node.DisposeAsync();
+
+    [Fact]
+    public async Task Streams_stay_apart_and_the_exit_code_is_the_commands_own()
+    {
+        var result = await _node.RunAsync("exec", "web", "--", "sh", "-c", "echo out; echo err >&2; exit 7");
+        Assert.Equal((7, "out\n", "err\n"), (result.ExitCode, result.Output, result.Error));
+        Assert.Equal((0, "a b\n"), await ShortAsync("exec", "web/one", "--", "echo", "a b"));
+
+        // A megabyte through standard input and back, to the byte.
+        var sent = Path.Combine(_node.Folder, "sent");
+        await File.WriteAllBytesAsync(sent, RandomNumberGenerator.GetBytes(1 << 20), TestContext.Current.CancellationToken);
+        var back = await Shell.RunAsync("/bin/sh", ["-c", "\"$0\" exec -i web -- cat <\"$1\" | cmp - \"$1\" && echo same", AgentNode.Binary, sent], _node.Environment(null));
+        Assert.Equal((0, "same\n", ""), (back.ExitCode, back.Output, back.Error));
+    }
+
+    [Theory]
+    [InlineData(127, "not found", "exec", "web", "--", "nothing-of-this-name")]
+    [InlineData(126, "permission denied", "exec", "web", "--", "/etc/passwd")]
+    [InlineData(125, "there is no container", "exec", "absent", "--", "true")]
+    [InlineData(125, "there is no container", "exec", "web", "-n", "other", "--", "true")]
+    [InlineData(125, "name one of pair/a, pair/b", "exec", "pair", "--", "true")]
+    [InlineData(125, "-t needs a terminal", "exec", "-t", "web", "--", "true")]
+    [InlineData(125, "Required argument missing", "exec", "web")]
+    [InlineData(125, "right is: WORKLOAD or WORKLOAD/CONTAINER", "exec", "a/b/c", "--", "true")]
+    public async Task What_cannot_be_run_says_why_with_a_code_of_its_own(int code, string text, params string[] arguments)
+    {
+        var result = await _node.RunAsync(arguments);
+        Assert.Equal((code, ""), (result.ExitCode, result.Output));
+        Assert.Contains(text, result.Error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_terminal_has_the_size_of_ours_and_keys_go_through_raw()
+    {
+        // script gives a terminal; Ctrl-C (3) ends what runs in the container, not exec.
+        const string keys = "(sleep 1; printf 'stty size; tty; cat\\n'; sleep 1; printf '\\003'; sleep 1; printf 'exit 9\\n') | "
+            + "script -qefc \"stty rows 33 cols 101; '$0' exec -it web -- sh\" /dev/null";
+        var result = await Shell.RunAsync("/bin/sh", ["-c", keys, AgentNode.Binary], _node.Environment(null));
+        Assert.Equal(9, result.ExitCode);
+        Assert.Contains("33 101", result.Output, StringComparison.Ordinal);
+        Assert.Contains("/dev/pts/", result.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Told_to_end_it_ends_its_command()
+    {
+        var start = new ProcessStartInfo(AgentNode.Binary, ["exec", "web", "--", "sleep", "54321"]);
+        foreach (var (key, value) in _node.Environment(null)) start.Environment[key] = value;
+        using var exec = Process.Start(start)!;
+        await Eventually.UntilAsync(async () => await SleepsAsync(), "the command runs");
+        Signals.Send(exec.Id, Signals.Terminate);
+        await exec.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(143, exec.ExitCode);
+        Assert.False(await SleepsAsync());
+
+        async Task<bool> SleepsAsync() => (await _node.RunAsync("exec", "web", "--", "ps")).Output.Contains("sleep 54321", StringComparison.Ordinal);
+    }
+
+    private async Task<(int, string)> ShortAsync(params string[] arguments)
+    {
+        var result = await _node.RunAsync(arguments);
+        return (result.ExitCode, result.Output);
+    }
+}
