@@ -13,7 +13,7 @@ internal static partial class Controller
     private const int Sets = 5;
 
     private static readonly TimeSpan Settling = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(4);
 
     public static async Task RunAsync(Table table)
     {
