@@ -83,3 +83,35 @@ public sealed class ExecTests : IAsyncLifetime
         return (result.ExitCode, result.Output);
     }
 }
+
+/// <summary>What commands print on a terminal and what they print into a pipe.</summary>
+public sealed class TerminalTests
+{
+    [Fact]
+    public async Task A_terminal_gets_colours_and_bars_and_a_pipe_or_NO_COLOR_plain_lines()
+    {
+        await using var node = await AgentNode.StartAsync(start: false);
+        node.Declare("web.yaml", Manifest.Sleepers("web", "one"));
+        var plain = await node.RunAsync("plan", "--manifests", node.Manifests);
+        Assert.StartsWith("+ default/web/one: ", plain.Output, StringComparison.Ordinal);
+        Assert.DoesNotContain("\e", plain.Output, StringComparison.Ordinal);
+
+        Assert.Contains("\e[32m+ default/web/one: ", await InTerminalAsync(node, "", "plan", "--manifests", node.Manifests), StringComparison.Ordinal);
+        Assert.DoesNotContain("\e[32m", await InTerminalAsync(node, "1", "plan", "--manifests", node.Manifests), StringComparison.Ordinal);
+
+        var pull = await InTerminalAsync(node, "", "pull", SharedRegistry.Busybox);
+        Assert.Contains($"\e[J{SharedRegistry.Busybox}: ", pull, StringComparison.Ordinal);
+        Assert.Contains($"{SharedRegistry.Busybox} sha256:", pull, StringComparison.Ordinal);
+        var again = await node.RunAsync("pull", SharedRegistry.Busybox);
+        Assert.DoesNotContain("\e", again.Error, StringComparison.Ordinal);
+    }
+
+    private static async Task<string> InTerminalAsync(AgentNode node, string noColor, params string[] arguments)
+    {
+        var environment = node.Environment(null);
+        environment["NO_COLOR"] = noColor;
+        environment["TERM"] = "xterm";
+        var result = await Shell.RunAsync("script", ["-qefc", $"'{AgentNode.Binary}' {string.Join(' ', arguments)}", "/dev/null"], environment);
+        return result.Output;
+    }
+}

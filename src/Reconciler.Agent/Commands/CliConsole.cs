@@ -23,11 +23,19 @@ public sealed record CliConsole(TextWriter Out, TextWriter Error)
     /// <summary>Colours are wanted: a terminal, and NO_COLOR is not set.</summary>
     public bool Color { get; init; }
 
+    /// <summary>Colours are wanted on <see cref="Out"/>.</summary>
+    public bool ColorOut { get; init; }
+
+    /// <summary>Standard error is a terminal on which lines can be drawn over.</summary>
+    public bool Live { get; init; }
+
     /// <summary>The process's own streams, without a byte order mark.</summary>
     public static CliConsole OfProcess()
     {
         var utf8 = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false);
         var stdout = Console.OpenStandardOutput();
+        var able = Environment.GetEnvironmentVariable("TERM") is not ("dumb" or "" or null);
+        var colors = able && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"));
         return new CliConsole(
             new StreamWriter(stdout, utf8) { AutoFlush = true },
             TextWriter.Synchronized(new StreamWriter(Console.OpenStandardError(), utf8) { AutoFlush = true }))
@@ -36,7 +44,9 @@ public sealed record CliConsole(TextWriter Out, TextWriter Error)
             // Not Console's: on a terminal that one edits lines by itself.
             InBytes = new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0),
             ErrorBytes = Console.OpenStandardError(),
-            Color = !Console.IsErrorRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR")),
+            Color = colors && !Console.IsErrorRedirected,
+            ColorOut = colors && !Console.IsOutputRedirected,
+            Live = able && !Console.IsErrorRedirected,
         };
     }
 }

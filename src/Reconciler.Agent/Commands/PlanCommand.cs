@@ -43,6 +43,7 @@ internal static class PlanCommand
         {
             OutputFormat.Json or OutputFormat.Yaml => ListOutput.Document("PlanList", changes.Select(planned => PlanText.Json(planned, showEnv)), format),
             OutputFormat.Name => string.Concat(changes.Select(planned => planned.Key + "\n")),
+            _ when console.ColorOut => PlanText.Colored(PlanText.Of(plans, showEnv)),
             _ => PlanText.Of(plans, showEnv),
         });
         foreach (var line in PlanText.Waits(plans, now)) console.Error.WriteLine(line);

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Reconciler.Agent.Commands.Output;
 using Reconciler.Agent.Hosting;
+using Reconciler.Agent.Node;
 using Reconciler.Containerd;
 
 namespace Reconciler.Agent.Commands;
@@ -34,7 +35,9 @@ internal static class PullCommand
             throw new CommandException(e.Message.Split(" (Parameter")[0]);
         }
         await using var client = await NodeConnection.ConnectAsync(options, console.Time, cancellation);
-        var image = await client.PullImageAsync(normalised, new PullLines(console.Error), null, cancellation);
+        using var bars = console.Live ? new PullBars(console.Error, console.Time, () => Terminal.Size ?? (80, 24)) : null;
+        var image = await client.PullImageAsync(normalised, bars ?? (IProgress<ProgressInfo>)new PullLines(console.Error), null, cancellation);
+        bars?.Dispose();
         console.Out.WriteLine($"{image.Name} {image.Digest} {Units.Size(image.Size)}");
         return Cli.Done;
     }

@@ -22,7 +22,7 @@ internal sealed class PullLines(TextWriter error) : IProgress<ProgressInfo>
         }
     }
 
-    private static string Short(string item)
+    public static string Short(string item)
     {
         var at = item.IndexOf("sha256:", StringComparison.Ordinal);
         return at >= 0 && item.Length >= at + 19 ? item[(at + 7)..(at + 19)] : item;

@@ -27,6 +27,11 @@ public sealed class PlanTextTests
     };
 
     [Fact]
+    public void On_a_terminal_lines_have_the_colour_of_their_symbol() => Assert.Equal(
+        "\e[33m~ default/web/a: Replacing\e[0m\n\e[31m    - stop container x (y)\e[0m\n\e[32m    + create container z\e[0m\n0 to make, 1 to change.\n",
+        PlanText.Colored("~ default/web/a: Replacing\n    - stop container x (y)\n    + create container z\n0 to make, 1 to change.\n"));
+
+    [Fact]
     public void A_plan_is_lines_with_signs_reasons_and_the_fields_that_differ()
     {
         Assert.Equal(

@@ -21,6 +21,15 @@ internal static class PlanText
         return text.ToString();
     }
 
+    /// <summary>For a terminal: lines in the colour of their symbol.</summary>
+    public static string Colored(string text) => string.Concat(text.Split('\n')[..^1].Select(line => line.TrimStart() switch
+    {
+        ['+', ' ', ..] => $"\e[32m{line}\e[0m\n",
+        ['~', ' ', ..] => $"\e[33m{line}\e[0m\n",
+        ['-', ' ', ..] => $"\e[31m{line}\e[0m\n",
+        _ => line + "\n",
+    }));
+
     /// <summary>What waits, and why nothing is done about it now.</summary>
     public static IEnumerable<string> Waits(IReadOnlyList<PlannedKey> plans, DateTimeOffset now) =>
         from planned in plans
