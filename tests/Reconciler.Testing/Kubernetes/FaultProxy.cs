@@ -73,8 +73,8 @@ public sealed class FaultProxy : IAsyncDisposable
 
     public string Kubeconfig => _folder["kubeconfig"];
 
-    /// <summary>A list or watch has met the present fault.</summary>
-    public bool IsMet => Volatile.Read(ref _phase).Met;
+    /// <summary>How often a list or watch has met the present fault.</summary>
+    public int Met => Volatile.Read(ref _phase).Met;
 
     /// <summary>Replaces the fault.</summary>
     public void Set(LinkFault fault) => Interlocked.Exchange(ref _phase, new Phase(fault)).Over.TrySetResult();
@@ -251,14 +251,17 @@ public sealed class FaultProxy : IAsyncDisposable
     /// <summary>The time of one fault.</summary>
     private sealed class Phase(LinkFault fault)
     {
-        private volatile bool _met;
+        private int _met;
 
         public LinkFault Fault => fault;
 
         public TaskCompletionSource Over { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public bool Met => _met;
+        public int Met => Volatile.Read(ref _met);
 
-        public void Meet(ProxiedRequest request) => _met |= request.Method == "GET";
+        public void Meet(ProxiedRequest request)
+        {
+            if (request.Method == "GET") Interlocked.Increment(ref _met);
+        }
     }
 }
