@@ -114,7 +114,7 @@ internal sealed class SimulatedAgent : IAsyncDisposable
         _sink = StateSink.Open(stateDir, new AgentProcess { Node = node, Kubernetes = true, Phase = "Running" }, time, NullLogger.Instance);
         var writer = new StatusWriter(_client, _source, _sink, runtime, runtime.Snapshot, time, NullLogger<StatusWriter>.Instance);
         var lease = new AgentLease(_client, _source, Cluster.Namespace, node, node, time, NullLogger<AgentLease>.Instance);
-        _parts = [FollowAsync(), writer.RunAsync(_stop.Token), lease.RunAsync(_stop.Token)];
+        _parts = [FollowAsync(), ReadBackAsync(), writer.RunAsync(_stop.Token), lease.RunAsync(_stop.Token)];
     }
 
     /// <summary>The newest generation that the API server shows as Ready; 0 = none.</summary>
@@ -136,9 +136,18 @@ internal sealed class SimulatedAgent : IAsyncDisposable
             foreach (var resource in state.Resources.Values)
                 _sink.Report(new StatusReport(
                     resource.Key, new Condition(true, ConditionReason.Running), [], 0, null, DateTimeOffset.UtcNow, resource is ContainerSpec spec ? spec.Hash : ""));
+        }
+    }
+
+    private async Task ReadBackAsync()
+    {
+        while (true)
+        {
+            var changed = _source.Changed.Next;
             foreach (var workload in _source.View.Workloads.Values)
                 if (ObjectTimes.IsReady(workload.Object))
                     Volatile.Write(ref _ready, workload.Object.Generation);
+            await changed.WaitAsync(_stop.Token);
         }
     }
 }
