@@ -8,6 +8,8 @@ namespace Reconciler.Containerd;
 /// <content>Watching exits.</content>
 public sealed partial class ContainerdClient
 {
+    private const uint KilledStatus = 128 + Signals.Kill;
+
     private static readonly TimeSpan HookLimit = TimeSpan.FromSeconds(30);
 
     private readonly ConcurrentDictionary<string, ContainerWatch> _watches = new(StringComparer.Ordinal);
@@ -110,7 +112,7 @@ public sealed partial class ContainerdClient
                 using var call = next ?? BeginWait(watch.Id, watch.End);
                 next = null;
                 var answer = await call.ResponseAsync;
-                return Ended(answer.ExitStatus, answer.ExitedAt);
+                if (answer.ExitStatus != KilledStatus || !Lives(watch)) return Ended(answer.ExitStatus, answer.ExitedAt);
             }
             catch (RpcException e)
             {
@@ -121,6 +123,13 @@ public sealed partial class ContainerdClient
             await Task.Delay(delay, Time, watch.End);
             delay = Longer(delay);
         }
+    }
+
+    /// <summary>The daemon makes the status of a SIGKILL up for a task whose shim died, and may say so while the process still dies.</summary>
+    private bool Lives(ContainerWatch watch)
+    {
+        var processes = new Cgroup(Options.HostRoot, watch.CgroupsPath).Processes();
+        return processes.Contains(watch.Pid) || (watch.Pid == 0 && processes.Count > 0) || processes.Contains(0);
     }
 
     /// <summary>The exit as far as the task tells it after its wait broke; null = it may run on.</summary>

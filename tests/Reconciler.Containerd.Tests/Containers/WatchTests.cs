@@ -1,3 +1,9 @@
+using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
+using Grpc.Core.Interceptors;
+using Reconciler.Containerd.Api.Tasks;
+using Reconciler.Testing;
+
 namespace Reconciler.Containerd.Tests.Containers;
 
 public sealed class WatchTests(SharedDaemon shared)
@@ -32,6 +38,38 @@ public sealed class WatchTests(SharedDaemon shared)
 
         Assert.Equal(137, (await client.ProbeContainerAsync(id, Scripts.Long, Stop)).ExitCode);
         await client.DestroyContainerAsync(id, null, Stop);
+    }
+
+    [Fact]
+    public async Task A_kill_that_the_daemon_makes_up_is_not_believed_while_the_process_lives()
+    {
+        var liar = new Liar();
+        await using var client = await ContainerdClient.OpenAsync(SharedDaemon.OptionsFor(shared.Daemon), liar, Stop);
+        var (id, pid) = await Scripts.HeldAsync(client, 5);
+
+        Assert.True((await client.ProbeContainerAsync(id, TimeSpan.FromMilliseconds(300), Stop)).Error!.IsTimeout);
+        await Eventually.UntilAsync(() => liar.Waits > 1, "the exit is waited for again");
+        Scripts.Let(pid);
+
+        Assert.Equal(5, (await client.ProbeContainerAsync(id, Scripts.Long, Stop)).ExitCode);
+        await client.DestroyContainerAsync(id, null, Stop);
+    }
+
+    /// <summary>Answers the first wait as containerd does for a task whose shim died.</summary>
+    private sealed class Liar : Interceptor
+    {
+        private int _waits;
+
+        public int Waits => Volatile.Read(ref _waits);
+
+        public override AsyncUnaryCall<TResponse> AsyncUnaryCall<TRequest, TResponse>(
+            TRequest request, ClientInterceptorContext<TRequest, TResponse> context, AsyncUnaryCallContinuation<TRequest, TResponse> continuation)
+        {
+            var call = continuation(request, context);
+            if (request is not WaitRequest || Interlocked.Increment(ref _waits) > 1) return call;
+            var lie = new WaitResponse { ExitStatus = 137, ExitedAt = Timestamp.FromDateTimeOffset(DateTimeOffset.UtcNow) };
+            return new AsyncUnaryCall<TResponse>(Task.FromResult((TResponse)(object)lie), call.ResponseHeadersAsync, call.GetStatus, call.GetTrailers, call.Dispose);
+        }
     }
 
     [Fact]
