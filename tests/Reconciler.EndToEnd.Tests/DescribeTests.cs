@@ -14,10 +14,12 @@ public sealed class DescribeTests
         await node.RunningAsync("default-web-two");
         await node.ConvergedAsync();
 
-        var text = await DescribeAsync(node, "web/one");
+        var text = "";
+        // The agent's own word is in state.json a moment later.
+        await Eventually.UntilAsync(
+            async () => (text = await DescribeAsync(node, "web/one")).Contains("Declared:     as it is\nEvents:\n", StringComparison.Ordinal), "events are described");
         Assert.Contains("Name:         web/one\nNamespace:    default\nNode:         node-1\nState:        Running for ", text, StringComparison.Ordinal);
         Assert.Contains($"Id:           {one.Id}\nPid:          {one.Pid}\n", text, StringComparison.Ordinal);
-        Assert.Contains("Declared:     as it is\nEvents:\n", text, StringComparison.Ordinal);
         Assert.Contains("create container with image", text, StringComparison.Ordinal);
         Assert.DoesNotContain("web/two", text, StringComparison.Ordinal);
         Assert.Contains("\n\nName:         web/two\n", await DescribeAsync(node, "web"), StringComparison.Ordinal);
@@ -60,8 +62,9 @@ public sealed class DescribeTests
             source <("$0" completion bash); PATH="$(dirname "$0"):$PATH"
             COMP_LINE=$1 COMP_POINT=${#1}; COMP_WORDS=($1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _reconciler; echo "${COMPREPLY[*]}"
             """;
-        var result = await Shell.RunAsync("bash", ["-c", script, AgentNode.Binary, line], node.Environment(null));
-        Assert.Equal((0, expected + "\n", ""), (result.ExitCode, result.Output, result.Error));
+        await Eventually.UntilAsync( // names come from state.json, which is a moment behind
+            async () => await Shell.RunAsync("bash", ["-c", script, AgentNode.Binary, line], node.Environment(null)) is { ExitCode: 0, Error: "", Output: var shown } && shown == expected + "\n",
+            $"bash completes {line} to {expected}");
     }
 
     private static async Task<string> DescribeAsync(AgentNode node, string target)

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Security.Cryptography;
+using System.Text;
 using Reconciler.Testing;
 
 namespace Reconciler.EndToEnd.Tests;
@@ -7,6 +8,8 @@ namespace Reconciler.EndToEnd.Tests;
 /// <summary><c>reconciler exec</c> on the native binary.</summary>
 public sealed class ExecTests : IAsyncLifetime
 {
+    private static readonly TimeSpan Scripted = TimeSpan.FromSeconds(90);
+
     private AgentNode _node = null!;
 
     public async ValueTask InitializeAsync()
@@ -53,13 +56,51 @@ public sealed class ExecTests : IAsyncLifetime
     [Fact]
     public async Task A_terminal_has_the_size_of_ours_and_keys_go_through_raw()
     {
-        // script gives a terminal; Ctrl-C (3) ends what runs in the container, not exec.
-        const string keys = "(sleep 1; printf 'stty size; tty; cat\\n'; sleep 1; printf '\\003'; sleep 1; printf 'exit 9\\n') | "
-            + "script -qefc \"stty rows 33 cols 101; '$0' exec -it web -- sh\" /dev/null";
-        var result = await Shell.RunAsync("/bin/sh", ["-c", keys, AgentNode.Binary], _node.Environment(null));
-        Assert.Equal(9, result.ExitCode);
-        Assert.Contains("33 101", result.Output, StringComparison.Ordinal);
-        Assert.Contains("/dev/pts/", result.Output, StringComparison.Ordinal);
+        var start = new ProcessStartInfo("script", ["-qefc", $"stty rows 33 cols 101; '{AgentNode.Binary}' exec -it web -- sh", "/dev/null"])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+        };
+        foreach (var (key, value) in _node.Environment(null)) start.Environment[key] = value;
+        using var terminal = Process.Start(start)!;
+        var shown = new StringBuilder();
+        var reading = ReadAsync();
+
+        await ShownAsync("/ # ");
+        await TypeAsync("stty size; tty; cat\n");
+        await ShownAsync("33 101", "/dev/pts/");
+        await TypeAsync("ping\n");
+        await ShownAsync("ping", "ping"); // typed, and by cat
+        await TypeAsync("\u0003"); // ends cat, not exec
+        await ShownAsync("^C", "/ # ");
+        await TypeAsync("exit 9\n");
+        await reading.WaitAsync(Scripted, TestContext.Current.CancellationToken);
+        await terminal.WaitForExitAsync(TestContext.Current.CancellationToken);
+        Assert.Equal(9, terminal.ExitCode);
+
+        async Task TypeAsync(string keys)
+        {
+            await terminal.StandardInput.WriteAsync(keys);
+            await terminal.StandardInput.FlushAsync(TestContext.Current.CancellationToken);
+        }
+
+        async Task ReadAsync()
+        {
+            var buffer = new char[1024];
+            while (await terminal.StandardOutput.ReadAsync(buffer, TestContext.Current.CancellationToken) is var count and > 0)
+                lock (shown) shown.Append(buffer, 0, count);
+        }
+
+        // One after the other; a shell draws its prompt anew when the size of its terminal is set.
+        Task ShownAsync(params string[] texts) => Eventually.UntilAsync(
+            () =>
+            {
+                string all;
+                lock (shown) all = shown.ToString();
+                var at = 0;
+                return texts.All(text => (at = all.IndexOf(text, at, StringComparison.Ordinal) + 1) > 0);
+            },
+            $"the terminal shows {string.Join(", then ", texts)}");
     }
 
     [Fact]
