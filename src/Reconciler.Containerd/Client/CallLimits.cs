@@ -7,7 +7,7 @@ internal sealed record CallLimits
     public TimeSpan Rollback { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>What containerd may take to finish a call whose caller it has lost.</summary>
-    public TimeSpan Doubt { get; init; } = TimeSpan.FromSeconds(1);
+    public TimeSpan Doubt { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Tidying up behind a pull, for which nobody waits.</summary>
     public TimeSpan Tidy { get; init; } = TimeSpan.FromSeconds(60);
