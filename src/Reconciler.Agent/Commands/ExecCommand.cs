@@ -76,7 +76,7 @@ internal static class ExecCommand
         });
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation, hangUp.Token);
         using var terminal = process.Terminal ? new Terminal() : null;
-        var started = await node.Client.ExecContainerAsync(exec, end.Token);
+        var started = await node.Client.ExecContainerAsync(exec, cancellation); // after a hang-up it is ended below
         using var resized = process.Terminal ? PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => Task.Run(() => ResizeAsync(node.Client, exec))) : null;
         if (process.Terminal) await ResizeAsync(node.Client, exec);
         var exit = await EndAsync(node.Client, exec, started, end.Token);
