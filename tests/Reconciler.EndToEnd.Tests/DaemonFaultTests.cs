@@ -37,7 +37,7 @@ public sealed class DaemonFaultTests
         Signals.Send(Assert.Single(Leftovers.ShimsOf(node.Daemon.Address)), Signals.Kill);
 
         var two = await node.ReplacedAsync("default-web-one", one);
-        Assert.False(IsAlive(one.Pid));
+        Assert.False(LiveProcess.Is(one.Pid));
         await node.ConvergedAsync();
         Assert.Equal(two, Assert.Single(await node.TasksAsync()));
         Assert.Single(await node.ContainerIdsAsync());
@@ -57,7 +57,7 @@ public sealed class DaemonFaultTests
         await node.Daemon.StartAgainAsync();
 
         await node.ReplacedAsync("default-web-one", one);
-        Assert.False(IsAlive(one.Pid));
+        Assert.False(LiveProcess.Is(one.Pid));
     }
 
     [Fact]
@@ -96,6 +96,4 @@ public sealed class DaemonFaultTests
         Assert.Equal(one, await node.RunningAsync("default-web-one"));
     }
 
-    private static bool IsAlive(int pid) =>
-        File.Exists($"/proc/{pid}/stat") && !File.ReadAllText($"/proc/{pid}/stat").Contains(") Z", StringComparison.Ordinal);
 }

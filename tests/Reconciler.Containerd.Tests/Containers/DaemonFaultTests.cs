@@ -49,7 +49,7 @@ public sealed class DaemonFaultTests
 
         await daemon.KillAsync();
         Scripts.Let(pid);
-        await Eventually.UntilAsync(() => !Scripts.IsAlive(pid), "the process ends");
+        await Eventually.UntilAsync(() => !LiveProcess.Is(pid), "the process ends");
         await daemon.StartAgainAsync();
         var exit = await client.ProbeContainerAsync(id, Scripts.Long, Stop);
         await hook.FirstAsync(id);
@@ -69,7 +69,7 @@ public sealed class DaemonFaultTests
         await using var client = await SharedDaemon.ConnectAsync(daemon);
         var pid = 0;
         var aliveWhenTold = false;
-        var hook = new HookLog { OnTold = () => aliveWhenTold = Scripts.IsAlive(pid) };
+        var hook = new HookLog { OnTold = () => aliveWhenTold = LiveProcess.Is(pid) };
         client.SetStopHooks(hook.TellAsync);
         (var id, pid) = await Scripts.HeldAsync(client, 0);
 
@@ -97,7 +97,7 @@ public sealed class DaemonFaultTests
         Testing.Signals.Send(Assert.Single(Leftovers.ShimsOf(daemon.Address)), Testing.Signals.Kill);
         await client.DestroyContainerAsync(id, new StopOptions { Grace = TimeSpan.Zero }, Stop);
 
-        Assert.False(Scripts.IsAlive(pid));
+        Assert.False(LiveProcess.Is(pid));
         await Leftover.NothingAsync(client, daemon, id);
     }
 
@@ -112,7 +112,7 @@ public sealed class DaemonFaultTests
         await Eventually.UntilAsync(async () => await client.GetTaskAsync(id, Stop) is null, "the task is gone");
         await client.DeleteTaskAsync(id, Stop);
 
-        Assert.False(Scripts.IsAlive(pid));
+        Assert.False(LiveProcess.Is(pid));
         await client.DeleteContainerAsync(id, Stop);
         await Leftover.NothingAsync(client, daemon, id);
     }
@@ -134,7 +134,7 @@ public sealed class DaemonFaultTests
         await hook.FirstAsync(id);
 
         Assert.False(exit.HasError);
-        Assert.False(Scripts.IsAlive(pid));
+        Assert.False(LiveProcess.Is(pid));
         Assert.Single(hook.Told);
         await client.DestroyContainerAsync(id, null, Stop);
         await Leftover.NothingAsync(client, daemon, id);
@@ -173,7 +173,7 @@ public sealed class DaemonFaultTests
                 () => client.DestroyContainerAsync(id, new StopOptions { Grace = TimeSpan.Zero }, Stop));
             Assert.True(error.IsTimeout, error.ToString());
             Assert.Equal(id, (await client.GetContainerAsync(id, Stop)).Id);
-            Assert.True(Scripts.IsAlive(pid));
+            Assert.True(LiveProcess.Is(pid));
         }
         finally
         {
@@ -182,7 +182,7 @@ public sealed class DaemonFaultTests
 
         await maker.DestroyContainerAsync(id, new StopOptions { Grace = TimeSpan.Zero }, Stop);
 
-        Assert.False(Scripts.IsAlive(pid));
+        Assert.False(LiveProcess.Is(pid));
         await Leftover.NothingAsync(maker, daemon, id);
     }
 

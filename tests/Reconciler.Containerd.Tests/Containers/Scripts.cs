@@ -18,19 +18,6 @@ internal static class Scripts
     }
 
     public static void Let(int pid) => File.WriteAllText($"/proc/{pid}/root/tmp/go", "");
-
-    public static bool IsAlive(int pid)
-    {
-        try
-        {
-            var stat = File.ReadAllText($"/proc/{pid}/stat");
-            return stat[stat.LastIndexOf(')')..] is not [')', ' ', 'Z' or 'X', ..];
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
 }
 
 /// <summary>A stop hook that keeps what it is told.</summary>

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using Reconciler.Testing;
 
 namespace Reconciler.Containerd.Tests.Containers;
 
@@ -17,7 +18,7 @@ public sealed class VanishedTaskTests(SharedDaemon shared)
 
         Assert.Null(await client.DeleteTaskAsync(id, Stop));
 
-        Assert.False(Scripts.IsAlive(process.Id));
+        Assert.False(LiveProcess.Is(process.Id));
         await client.DeleteContainerAsync(id, Stop);
     }
 
@@ -32,7 +33,7 @@ public sealed class VanishedTaskTests(SharedDaemon shared)
         {
             BeforeDelete = (_, _) =>
             {
-                aliveBefore = Scripts.IsAlive(process.Id);
+                aliveBefore = LiveProcess.Is(process.Id);
                 return Task.CompletedTask;
             },
         };
@@ -56,7 +57,7 @@ public sealed class VanishedTaskTests(SharedDaemon shared)
         await cancel.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => deleting);
 
-        Assert.True(Scripts.IsAlive(process.Id));
+        Assert.True(LiveProcess.Is(process.Id));
         Assert.Equal(id, (await client.GetContainerAsync(id, Stop)).Id);
         process.Kill();
         await client.DeleteContainerAsync(id, Stop);

@@ -1,5 +1,6 @@
 using System.Text;
 using Reconciler.Containerd.Tests.Containers;
+using Reconciler.Testing;
 using Reconciler.Testing.Containerd;
 
 namespace Reconciler.Containerd.Tests.Faults;
@@ -128,7 +129,7 @@ internal sealed partial class RandomModel
         Note($"SIGKILL for the shim of {place.Id}");
         Testing.Signals.Send(shim, Testing.Signals.Kill);
         await ExitAsync(place, 137);
-        Assert.False(Scripts.IsAlive(place.Pid), $"{place.Id} was told to have ended and lives");
+        Assert.False(LiveProcess.Is(place.Pid), $"{place.Id} was told to have ended and lives");
         place.State = State.Unsure;
     }
 

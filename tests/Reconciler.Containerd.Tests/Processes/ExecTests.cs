@@ -162,7 +162,7 @@ public sealed class ExecTests(SharedDaemon shared) : IAsyncLifetime
         await _client.DisposeAsync();
 
         await Assert.ThrowsAsync<ObjectDisposedException>(() => started.Exit);
-        Assert.True(Scripts.IsAlive(started.Pid));
+        Assert.True(LiveProcess.Is(started.Pid));
         Assert.Empty(_hook.Told);
         Assert.Empty(Directory.GetFileSystemEntries(_fifos.Path));
     }

@@ -111,7 +111,7 @@ public sealed class ResourceTests(SharedDaemon shared)
         var (id, pid) = await Scripts.HeldAsync(client, 0);
 
         await client.KillAsync(id, 10, cancellation: Stop); // unhandled by a first process: ignored by the kernel
-        Assert.True(Scripts.IsAlive(pid));
+        Assert.True(LiveProcess.Is(pid));
         await client.KillAsync(id, 9, all: true, Stop);
         Assert.Equal(137, (await client.WaitAsync(id, Stop))!.ExitCode);
         await client.KillAsync(id, 9, cancellation: Stop);
@@ -131,7 +131,7 @@ public sealed class ResourceTests(SharedDaemon shared)
         await client.KillAsync(id, "e", 15, Stop);
 
         Assert.Equal(143, (await exec.Exit.WaitAsync(Stop)).ExitCode);
-        Assert.True(Scripts.IsAlive(pid));
+        Assert.True(LiveProcess.Is(pid));
         var gone = await Assert.ThrowsAsync<ContainerdException>(() => client.KillAsync(id, "e", 15, Stop));
         Assert.Equal(ContainerdError.TaskNotfound, gone.Code);
         await client.DestroyContainerAsync(id, new StopOptions { Grace = TimeSpan.Zero }, Stop);

@@ -207,7 +207,7 @@ public sealed class StreamTests(SharedDaemon shared) : StreamFixture(shared)
         await Eventually.UntilAsync(() => File.Exists($"/proc/{pid}/root/tmp/written"), "the script has written");
 
         var destroy = Client.DestroyContainerAsync(id, AtOnce, Stop);
-        await Eventually.UntilAsync(() => !Scripts.IsAlive(pid), "the process ends");
+        await Eventually.UntilAsync(() => !LiveProcess.Is(pid), "the process ends");
         Assert.False(destroy.IsCompleted);
         taker.Release();
 
