@@ -7,7 +7,7 @@ using Reconciler.Agent.Hosting;
 namespace Reconciler.Agent.Commands;
 
 /// <summary><c>reconciler agent</c>: keeps the node as declared until it is told to stop.</summary>
-internal static class AgentCommand
+internal static partial class AgentCommand
 {
     /// <summary>SIGTERM to the end of the process is promised within 5 s.</summary>
     private static readonly TimeSpan ShutdownLimit = TimeSpan.FromSeconds(4);
@@ -38,7 +38,7 @@ internal static class AgentCommand
         }
         var builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.SetMinimumLevel(options.LogLevel);
-        builder.Logging.AddProvider(new StderrLog(console.Error, console.Time, options.LogLevel, console.Color));
+        builder.Logging.AddProvider(new StderrLog(console.Error, console.Time, options.LogLevel, console.Color, options.LogFormat));
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownLimit);
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(console.Time);
@@ -55,8 +55,16 @@ internal static class AgentCommand
             // something did not stop in time; it ends with the process
         }
         if (agent.Failure is null) return Cli.Done;
+        if (options.LogFormat == LogFormat.Json)
+        {
+            LogEnded(host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent"), agent.Failure, agent.Failure.Message);
+            return Cli.Failed;
+        }
         console.Error.WriteLine($"reconciler: the agent cannot go on: {agent.Failure.Message}");
         if (options.LogLevel <= LogLevel.Debug) console.Error.WriteLine(agent.Failure);
         return Cli.Failed;
     }
+
+    [LoggerMessage(1106, LogLevel.Critical, "the agent cannot go on: {Error}")]
+    private static partial void LogEnded(ILogger logger, Exception failure, string error);
 }

@@ -32,7 +32,7 @@ internal static class ControllerCommand
     {
         using var loggers = LoggerFactory.Create(builder => builder
             .SetMinimumLevel(options.LogLevel)
-            .AddProvider(new StderrLog(console.Error, console.Time, options.LogLevel, console.Color)));
+            .AddProvider(new StderrLog(console.Error, console.Time, options.LogLevel, console.Color, options.LogFormat)));
         using var client = Open(options, console.Time);
         var leases = options.LeaseNamespace ?? (options.Kubeconfig is null ? File.ReadAllText(PodNamespace).Trim() : DefaultNamespace);
         var election = new ElectionOptions

@@ -62,4 +62,6 @@ public sealed record NodeOptions
     public TimeSpan ResyncInterval { get; init; } = TimeSpan.FromSeconds(60);
 
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
+
+    public LogFormat LogFormat { get; init; }
 }

@@ -125,6 +125,13 @@ internal static partial class SettingValues
         _ => throw new SettingException("trace, debug, info, warn or error"),
     };
 
+    public static LogFormat Format(string value) => value switch
+    {
+        "text" => LogFormat.Text,
+        "json" => LogFormat.Json,
+        _ => throw new SettingException("text or json"),
+    };
+
     private static string Text(TimeSpan span) => span.TotalHours >= 1
         ? string.Create(CultureInfo.InvariantCulture, $"{span.TotalHours:0}h")
         : string.Create(CultureInfo.InvariantCulture, $"{span.TotalSeconds:0}s");

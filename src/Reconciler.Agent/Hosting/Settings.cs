@@ -31,6 +31,9 @@ internal static class Settings
     public static readonly Setting LogLevel = Single("log-level", "LEVEL", "trace, debug, info, warn or error (default info)",
         (o, v) => o with { LogLevel = SettingValues.Level(v) });
 
+    public static readonly Setting LogFormat = Single("log-format", "FORMAT", "the log's lines: text for people, json for programs (default text)",
+        (o, v) => o with { LogFormat = SettingValues.Format(v) });
+
     public static readonly Setting Manifests = new("manifests", "DIR", "folder of YAML that declares what runs; repeatable", SettingShape.Repeatable, ApplyManifests);
 
     public static readonly Setting Kubernetes = new("kubernetes", "", "follow this node's NodeWorkloads in the cluster", SettingShape.Switch,
@@ -77,9 +80,9 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
-    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogReserve, ResyncInterval];
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogReserve, ResyncInterval, LogFormat];
 
-    public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel];
+    public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat];
 
     /// <summary>What a config file may hold.</summary>
     public static readonly IReadOnlyList<Setting> All = [.. Agent, LeaderElectionNamespace];

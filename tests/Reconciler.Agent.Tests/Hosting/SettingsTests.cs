@@ -74,6 +74,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(10 << 20, options.LogMaxBytes);
         Assert.Equal(TimeSpan.FromSeconds(60), options.ResyncInterval);
         Assert.Equal(LogLevel.Information, options.LogLevel);
+        Assert.Equal(LogFormat.Text, options.LogFormat);
     }
 
     [Fact]
@@ -134,6 +135,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("resync-interval", "10ms", "1s")]
     [InlineData("resync-interval", "25h", "24h")]
     [InlineData("log-level", "verbose", "debug")]
+    [InlineData("log-format", "xml", "text or json")]
     [InlineData("docker-config", "", "a path")]
     [InlineData("registry-hosts-dir", "certs.d", "absolute path")]
     public void A_bad_value_is_named_with_its_place_and_what_is_right(string name, string value, string right)
@@ -198,6 +200,7 @@ public sealed class SettingsTests : IDisposable
         ("host-root", ["/host"], o => Assert.Equal("/host", o.HostRoot)),
         ("embedded-containerd", ["true"], o => Assert.True(o.EmbeddedContainerd)),
         ("log-level", ["debug"], o => Assert.Equal(LogLevel.Debug, o.LogLevel)),
+        ("log-format", ["json"], o => Assert.Equal(LogFormat.Json, o.LogFormat)),
         ("manifests", ["a", "./b/"], o => Assert.Equal(["a", "./b/"], o.Manifests)),
         ("kubernetes", ["true"], o => Assert.True(o.Kubernetes)),
         ("kubeconfig", ["/etc/kubeconfig"], o => Assert.Equal("/etc/kubeconfig", o.Kubeconfig)),
