@@ -42,6 +42,7 @@ internal static partial class AgentCommand
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownLimit);
         builder.Services.AddSingleton(options);
         builder.Services.AddSingleton(console.Time);
+        builder.Services.AddSingleton(_ => ServiceManager.FromEnvironment(console.Variable));
         builder.Services.AddSingleton<AgentService>();
         builder.Services.AddHostedService(services => services.GetRequiredService<AgentService>());
         using var host = builder.Build();

@@ -13,7 +13,8 @@ using Reconciler.Core.Ports;
 namespace Reconciler.Agent.Hosting;
 
 /// <summary>The agent, wired from top to bottom. Stopping it leaves every container running.</summary>
-internal sealed partial class AgentService(NodeOptions options, TimeProvider time, ILoggerFactory loggers, IHostApplicationLifetime lifetime) : BackgroundService
+internal sealed partial class AgentService(
+    NodeOptions options, ServiceManager manager, TimeProvider time, ILoggerFactory loggers, IHostApplicationLifetime lifetime) : BackgroundService
 {
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
@@ -25,6 +26,7 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
     private static readonly TimeSpan ProgressPeriod = TimeSpan.FromSeconds(1);
 
     private readonly ILogger _logger = loggers.CreateLogger("Agent");
+    private volatile ReconcileLoop? _loop;
 
     /// <summary>Why the agent ended by itself; null = it was told to.</summary>
     public Exception? Failure { get; private set; }
@@ -34,6 +36,9 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
+        using var stopping = stoppingToken.Register(manager.Stopping);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+        var watched = manager.WatchAsync(TurnAsync, time, ended.Token);
         try
         {
             await RunAsync(stoppingToken);
@@ -48,6 +53,8 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         }
         finally
         {
+            await ended.CancelAsync();
+            await watched.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             lifetime.StopApplication();
         }
     }
@@ -57,7 +64,8 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         LogStarting(Version, options.NodeName, options.StateDir);
         if (options.EmbeddedContainerd && EmbeddedContainerd.Refusal(options.StateDir, options.HostRoot) is { } refusal) throw new SettingException(refusal);
         PrepareStateDir();
-        using var only = await InstanceLock.AcquireAsync(Path.Combine(options.StateDir, "agent.lock"), time, _logger, stop);
+        using var only = await InstanceLock.AcquireAsync(
+            Path.Combine(options.StateDir, "agent.lock"), time, _logger, stop, holder => manager.Tell($"waiting: {holder} uses {options.StateDir}"));
         await using var sink = StateSink.Open(options.StateDir, Self(), time, loggers.CreateLogger<StateSink>());
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var embedded = options.EmbeddedContainerd
@@ -71,6 +79,9 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         await first;
     }
 
+    /// <summary>Done once the agent has come round. What it waits for before it reconciles, it asks for under deadlines.</summary>
+    private Task TurnAsync(CancellationToken cancellation) => _loop?.TurnAsync(cancellation) ?? Task.CompletedTask;
+
     private async Task ReconcileAsync(StateSink sink, CancellationToken stop)
     {
         using var cluster = ClusterPart.Open(options, time, loggers); // a configuration that cannot be used is told before anything waits
@@ -78,7 +89,8 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         var server = await client.ServerAsync(stop);
         sink.SetPhase("WaitingForLock", "another agent serves this containerd and namespace");
         var path = InstanceLock.PathOf(options.HostRoot, server.Uuid, options.ContainerdNamespace);
-        using var instance = await InstanceLock.AcquireAsync(path, time, _logger, stop);
+        using var instance = await InstanceLock.AcquireAsync(
+            path, time, _logger, stop, holder => manager.Tell($"waiting: {holder} serves this containerd and namespace"));
 
         var files = new LogFiles(options.LogDir, time, options.HostRoot);
         await using var runtime = new ContainerdRuntime(client, options, files, time, loggers.CreateLogger<ContainerdRuntime>());
@@ -87,6 +99,7 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
         using var loop = new ReconcileLoop(runtime, sink, time, new ReconcileOptions { ResyncInterval = options.ResyncInterval, StopLimit = DrainLimit }, loggers.CreateLogger<ReconcileLoop>());
         var cutter = new LogCutter(files, options, time, loggers.CreateLogger<LogCutter>());
 
+        _loop = loop;
         sink.SetPhase("Running");
         LogReady(client.Options.Address, options.ContainerdNamespace);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
@@ -96,6 +109,7 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
             cutter.RunAsync(ended.Token),
             ShowPullsAsync(runtime, sink, ended.Token),
             HeapTrim.RunAsync(sink.Changed, HeapTrim.Collect, time, ended.Token),
+            .. manager.IsPresent ? new[] { ServiceStatus.RunAsync(sink, manager, time, ended.Token) } : [],
             .. cluster is null ? [] : new[] { cluster.RunAsync(sink, runtime, runtime.Snapshot, ended.Token) },
         ];
         var first = await Task.WhenAny(parts);
@@ -122,6 +136,7 @@ internal sealed partial class AgentService(NodeOptions options, TimeProvider tim
             catch (ContainerdException e)
             {
                 sink.SetPhase("WaitingForContainerd", $"{address}: {e.Message}");
+                manager.Tell($"waiting for containerd at {address}: {e.Message}");
                 if (time.GetUtcNow() - said > TimeSpan.FromMinutes(1))
                 {
                     LogWaiting(address, e.Message);

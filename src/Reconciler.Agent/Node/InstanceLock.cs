@@ -61,7 +61,8 @@ public sealed partial class InstanceLock : IDisposable
     }
 
     /// <summary>Waits until it is free, looking twice a second; says once who holds it.</summary>
-    public static async Task<InstanceLock> AcquireAsync(string path, TimeProvider time, ILogger logger, CancellationToken cancellation)
+    public static async Task<InstanceLock> AcquireAsync(
+        string path, TimeProvider time, ILogger logger, CancellationToken cancellation, Action<string>? waiting = null)
     {
         var told = "";
         while (true)
@@ -69,7 +70,9 @@ public sealed partial class InstanceLock : IDisposable
             if (TryAcquire(path, out var holder) is { } acquired) return acquired;
             if (holder != told)
             {
-                Waiting(logger, path, holder.Length > 0 ? holder : "another process");
+                var who = holder.Length > 0 ? holder : "another process";
+                Waiting(logger, path, who);
+                waiting?.Invoke(who);
                 told = holder;
             }
             await Task.Delay(Pause, time, cancellation);

@@ -39,6 +39,12 @@ public sealed partial class ReconcileLoop(
         }
     }
 
+    /// <summary>
+    /// Done once the loop has come round; one that hangs never does. Before the first full list, which is asked for under deadlines
+    /// again and again, no key is taken: until then it is done at once.
+    /// </summary>
+    public Task TurnAsync(CancellationToken cancellation) => _listed.Task.IsCompleted ? _queue.TurnAsync(cancellation) : Task.CompletedTask;
+
     public void Dispose() => _queue.Dispose();
 
     /// <summary>Takes keys and works on each in its own task: a long pull or grace period holds up no other key.</summary>

@@ -25,6 +25,7 @@ public sealed class WorkQueue<TKey> : IDisposable where TKey : notnull
     private readonly SortedSet<(DateTimeOffset At, long Sequence, TKey Key)>[] _lanes;
     private readonly ITimer _timer;
     private TaskCompletionSource _wake = NewWake();
+    private TaskCompletionSource? _turn;
     private long _sequence;
 
     public WorkQueue(TimeProvider time)
@@ -80,11 +81,24 @@ public sealed class WorkQueue<TKey> : IDisposable where TKey : notnull
             lock (_lock)
             {
                 stop.ThrowIfCancellationRequested();
+                _turn?.TrySetResult();
+                _turn = null;
                 if (TakeDue_NeedsLock(stop) is { } lease) return lease;
                 wake = _wake.Task;
                 ArmTimer_NeedsLock();
             }
             await wake.WaitAsync(stop);
+        }
+    }
+
+    /// <summary>Done once a taker has come for the next key, whether or not one is due: proof that somebody takes.</summary>
+    public Task TurnAsync(CancellationToken cancellation)
+    {
+        lock (_lock)
+        {
+            _turn ??= NewWake();
+            Wake_NeedsLock();
+            return _turn.Task.WaitAsync(cancellation);
         }
     }
 

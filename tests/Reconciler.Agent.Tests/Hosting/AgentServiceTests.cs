@@ -14,6 +14,7 @@ public sealed class AgentServiceTests : IAsyncLifetime
     private readonly TempFolder _folder = new();
     private readonly List<(CancellationTokenSource Stop, Task<int> End)> _agents = [];
     private ContainerdDaemon _daemon = null!;
+    private string? _notify;
 
     public async ValueTask InitializeAsync()
     {
@@ -51,11 +52,35 @@ public sealed class AgentServiceTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_service_manager_hears_ready_while_containerd_is_away_and_signs_of_life_until_the_end()
+    {
+        using var socket = new NotifySocket(_folder["notify"]);
+        _notify = socket.Address;
+        await _daemon.KillAsync();
+        Start("state");
+        await Eventually.UntilAsync(
+            () => socket.Lines.Any(line => line.StartsWith($"STATUS=waiting for containerd at {_daemon.Address}", StringComparison.Ordinal)), "it says what it waits for");
+        Assert.Equal(1, socket.Count("READY=1"));
+
+        await _daemon.StartAgainAsync();
+
+        await socket.HearsAsync("STATUS=reconciling: 0 ready, 0 waiting");
+        var signs = socket.Count("WATCHDOG=1");
+        await Eventually.UntilAsync(() => socket.Count("WATCHDOG=1") > signs + 2, "the loop's turns reach the watchdog");
+        Assert.Equal(0, await StopAsync(0));
+        await socket.HearsAsync("STOPPING=1");
+        Assert.Equal(1, socket.Count("READY=1"));
+    }
+
+    [Fact]
     public async Task A_second_agent_waits_and_says_for_whom()
     {
         var first = Start("one");
         await Eventually.UntilAsync(() => first.ToString().Contains("READY", StringComparison.Ordinal), "the first is ready");
+        using var socket = new NotifySocket(_folder["notify"]);
+        _notify = socket.Address;
         var second = Start("two");
+        await socket.HearsAsync($"STATUS=waiting: pid {Environment.ProcessId} serves this containerd and namespace");
         await Eventually.UntilAsync(() => second.ToString().Contains($"held by pid {Environment.ProcessId}", StringComparison.Ordinal), "the second names the first");
         Assert.DoesNotContain("READY", second.ToString(), StringComparison.Ordinal);
 
@@ -121,6 +146,8 @@ public sealed class AgentServiceTests : IAsyncLifetime
         "RECONCILER_STATE_DIR" => _folder[stateDir],
         "RECONCILER_LOG_DIR" => _folder["log"],
         "RECONCILER_NODE_NAME" => "node-1",
+        "NOTIFY_SOCKET" => _notify,
+        "WATCHDOG_USEC" => "1000000",
         _ => null,
     };
 }

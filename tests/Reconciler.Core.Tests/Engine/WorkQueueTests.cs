@@ -46,6 +46,30 @@ public sealed class WorkQueueTests : IDisposable
     }
 
     [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_turn_ends_with_a_taker_and_not_without(bool takerWaits)
+    {
+        using var stop = new CancellationTokenSource();
+        var taking = takerWaits ? _queue.TakeAsync(stop.Token).AsTask() : null;
+        var turn = _queue.TurnAsync(TestContext.Current.CancellationToken);
+        if (taking is null)
+        {
+            _queue.Add(A, Trigger.Hint);
+            Assert.False(turn.IsCompleted);
+            using var lease = await TakeAsync();
+        }
+        await turn.WaitAsync(Limit, TestContext.Current.CancellationToken);
+        Assert.False(taking?.IsCompleted ?? false); // nothing was due
+
+        await stop.CancelAsync();
+        if (taking is not null) await Assert.ThrowsAnyAsync<OperationCanceledException>(() => taking);
+        var last = _queue.TurnAsync(TestContext.Current.CancellationToken);
+        _queue.Add(B, Trigger.Hint);
+        Assert.False(last.IsCompleted); // nobody takes any more
+    }
+
+    [Theory]
     [InlineData(0)]
     [InlineData(3)]
     public async Task Absent_Add_is_queued_for_its_time(double delay)
