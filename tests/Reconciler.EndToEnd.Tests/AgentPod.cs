@@ -29,10 +29,21 @@ internal sealed class AgentPod(ContainerdDaemon daemon, ContainerdClient client,
         {
             Id = id,
             Image = image,
-            Args = [.. container["args"]!.AsArray().Select(word => (string)word!)],
+            // One machine, many agents: each takes a free port.
+            Args = [.. container["args"]!.AsArray().Select(word => ((string)word!).Replace(":9808", ":0", StringComparison.Ordinal))],
             IO = ContainerIO.Files(LogOf(id), LogOf(id)),
             Spec = await SpecAsync(id, template, container),
         });
+    }
+
+    /// <summary>What the kubelet gets when it asks as the probe says; 0 = no answer.</summary>
+    public async Task<int> ProbeAsync(string id, string probe)
+    {
+        var path = await api.KubectlAsync("get", "-n", "reconciler-system", "daemonset/reconciler-agent", "-o", $"jsonpath={{.spec.template.spec.containers[0].{probe}.httpGet.path}}");
+        if (Log(id).Split("--metrics-address: serving ").ElementAtOrDefault(1) is not { } serving) return 0;
+        using var http = new HttpClient { Timeout = Eventually.DefaultLimit };
+        using var answer = await http.GetAsync(new Uri(serving.Split(' ')[0] + path));
+        return (int)answer.StatusCode;
     }
 
     /// <summary>As the kubelet: SIGTERM, then the pod's grace period.</summary>

@@ -26,6 +26,7 @@ public sealed class ImageTests(ClusterFixture cluster) : IClassFixture<ClusterFi
 
         await cluster.Api.ApplyAsync(Workload(ns));
         await Eventually.UntilAsync(async () => await IsReadyAsync(ns), $"the workload is ready; the agent said:\n{pod.Log("agent-old")}");
+        Assert.Equal((200, 200), (await pod.ProbeAsync("agent-old", "livenessProbe"), await pod.ProbeAsync("agent-old", "readinessProbe")));
         var first = await PidAsync(client, ns);
         Signals.Send(first, Signals.Kill);
         await Eventually.UntilAsync(async () => await PidAsync(client, ns) is var pid and > 0 && pid != first, $"it is healed; the agent said:\n{pod.Log("agent-old")}");

@@ -41,7 +41,7 @@ internal static class ControllerCommand
             Identity = $"{Environment.MachineName}_{Guid.NewGuid():N}",
         };
         var logger = loggers.CreateLogger<ControllerService>();
-        await new ControllerService(client, leases, election, console.Time, loggers, logger).RunAsync(cancellation);
+        await new ControllerService(client, leases, election, console.Time, loggers, logger, options.MetricsAddress).RunAsync(cancellation);
         return Cli.Done;
     }
 

@@ -38,6 +38,14 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
     private string _seen = "";
     private long _seenAt;
     private long _renewedAt;
+    private long _triedAt = time.GetTimestamp();
+    private long _answeredAt;
+
+    /// <summary>Since it last stood for election or renewed; it does so every few seconds, whatever the server answers.</summary>
+    public TimeSpan SilentFor => time.GetElapsedTime(Interlocked.Read(ref _triedAt));
+
+    /// <summary>Since the server last answered; null = it never did.</summary>
+    public TimeSpan? UnansweredFor => Interlocked.Read(ref _answeredAt) is > 0 and var at ? time.GetElapsedTime(at) : null;
 
     /// <summary>Acts as leader whenever it is one, until it is told to stop; then the Lease is given back.</summary>
     /// <param name="lead">Its token ends with the leadership at the latest; it is waited for before the Lease is contended for again.</param>
@@ -78,13 +86,19 @@ internal sealed partial class LeaderElection(ClusterClient client, ElectionOptio
     {
         using var limit = new CancellationTokenSource(RequestLimit, time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, stop);
+        Interlocked.Exchange(ref _triedAt, time.GetTimestamp());
         try
         {
-            if (Holder != options.Identity) await ReadAsync(either.Token);
+            if (Holder != options.Identity)
+            {
+                await ReadAsync(either.Token);
+                Interlocked.Exchange(ref _answeredAt, time.GetTimestamp());
+            }
             if (Holder is { Length: > 0 } holder && holder != options.Identity && !HasExpired()) return false;
             var began = time.GetTimestamp();
             await WriteAsync(options.Identity, options.Duration, either.Token);
             _renewedAt = began;
+            Interlocked.Exchange(ref _answeredAt, began);
             return true;
         }
         catch (ClusterException e)

@@ -2,6 +2,7 @@ using System.Reflection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Cluster;
+using Reconciler.Agent.Http;
 using Reconciler.Agent.Logs;
 using Reconciler.Agent.Node;
 using Reconciler.Agent.Runtime;
@@ -64,18 +65,33 @@ internal sealed partial class AgentService(
         LogStarting(Version, options.NodeName, options.StateDir);
         if (options.EmbeddedContainerd && EmbeddedContainerd.Refusal(options.StateDir, options.HostRoot) is { } refusal) throw new SettingException(refusal);
         PrepareStateDir();
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
+        var health = new AgentHealth(TurnAsync, time);
+        // Before anything is waited for: an agent that waits is alive and says for what.
+        using var metrics = HttpServer.Open(
+            Settings.MetricsAddress, options.MetricsAddress, HealthRoutes.Of(health.StuckAsync, health.Waiting), time, loggers.CreateLogger<HttpServer>());
+        await UntilOneEndsAsync(ended, metrics.RunAsync(ended.Token), ServeNodeAsync(health, ended.Token));
+    }
+
+    private async Task ServeNodeAsync(AgentHealth health, CancellationToken stop)
+    {
         using var only = await InstanceLock.AcquireAsync(
             Path.Combine(options.StateDir, "agent.lock"), time, _logger, stop, holder => manager.Tell($"waiting: {holder} uses {options.StateDir}"));
         await using var sink = StateSink.Open(options.StateDir, Self(), time, loggers.CreateLogger<StateSink>());
+        health.Show(sink);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var embedded = options.EmbeddedContainerd
             ? new EmbeddedContainerd(options.StateDir, options.HostRoot, time, loggers.CreateLogger<EmbeddedContainerd>()).RunAsync(ended.Token)
             : Task.Delay(Timeout.InfiniteTimeSpan, time, ended.Token);
-        var work = ReconcileAsync(sink, ended.Token);
-        var first = await Task.WhenAny(embedded, work);
+        await UntilOneEndsAsync(ended, embedded, ReconcileAsync(sink, ended.Token));
+    }
+
+    /// <summary>One that ends takes the others with it, and its outcome is the outcome.</summary>
+    private static async Task UntilOneEndsAsync(CancellationTokenSource ended, params Task[] parts)
+    {
+        var first = await Task.WhenAny(parts);
         await ended.CancelAsync();
-        await embedded.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await work.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        foreach (var part in parts) await part.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await first;
     }
 
@@ -103,7 +119,7 @@ internal sealed partial class AgentService(
         sink.SetPhase("Running");
         LogReady(client.Options.Address, options.ContainerdNamespace);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
-        Task[] parts =
+        await UntilOneEndsAsync(ended,
         [
             loop.RunAsync([.. sources], ended.Token),
             cutter.RunAsync(ended.Token),
@@ -111,11 +127,7 @@ internal sealed partial class AgentService(
             HeapTrim.RunAsync(sink.Changed, HeapTrim.Collect, time, ended.Token),
             .. manager.IsPresent ? new[] { ServiceStatus.RunAsync(sink, manager, time, ended.Token) } : [],
             .. cluster is null ? [] : new[] { cluster.RunAsync(sink, runtime, runtime.Snapshot, ended.Token) },
-        ];
-        var first = await Task.WhenAny(parts);
-        await ended.CancelAsync();
-        foreach (var part in parts) await part.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await first;
+        ]);
         stop.ThrowIfCancellationRequested();
     }
 

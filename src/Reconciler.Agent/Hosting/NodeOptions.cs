@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Http;
 
 namespace Reconciler.Agent.Hosting;
 
@@ -60,6 +61,9 @@ public sealed record NodeOptions
 
     /// <summary>Period of the full list that corrects what events missed.</summary>
     public TimeSpan ResyncInterval { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Where health is served; null = nowhere.</summary>
+    public ListenAddress? MetricsAddress { get; init; } = ListenAddress.Parse("127.0.0.1:9808", given: false);
 
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 

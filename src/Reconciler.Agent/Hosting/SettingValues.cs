@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Http;
 
 namespace Reconciler.Agent.Hosting;
 
@@ -114,6 +115,11 @@ internal static partial class SettingValues
             ? TimeSpan.FromMilliseconds((double)total)
             : throw new SettingException(right);
     }
+
+    /// <summary>Null = none is wanted.</summary>
+    public static ListenAddress? Listen(string value) => value is "" or "none"
+        ? null
+        : ListenAddress.Parse(value, given: true) ?? throw new SettingException("ADDRESS:PORT such as 127.0.0.1:9808, [::1]:9808 or :9808 for every address, or none");
 
     public static LogLevel Level(string value) => value switch
     {

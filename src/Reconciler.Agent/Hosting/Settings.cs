@@ -72,6 +72,9 @@ internal static class Settings
     public static readonly Setting ResyncInterval = Single("resync-interval", "TIME", "period of the full list that corrects what events missed (default 60s)",
         (o, v) => o with { ResyncInterval = SettingValues.Duration(v, TimeSpan.FromSeconds(1), TimeSpan.FromHours(24)) });
 
+    public static readonly Setting MetricsAddress = Single("metrics-address", "ADDRESS:PORT", "where /healthz and /readyz are served; none = nowhere (default 127.0.0.1:9808)",
+        (o, v) => o with { MetricsAddress = SettingValues.Listen(v) });
+
     /// <summary>What every command of a node has.</summary>
     public static readonly IReadOnlyList<Setting> Node =
         [ContainerdAddress, ContainerdNamespace, StateDir, LogDir, NodeName, HostRoot, EmbeddedContainerd, LogLevel];
@@ -80,9 +83,9 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
-    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogReserve, ResyncInterval, LogFormat];
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogReserve, ResyncInterval, LogFormat, MetricsAddress];
 
-    public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat];
+    public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat, MetricsAddress];
 
     /// <summary>What a config file may hold.</summary>
     public static readonly IReadOnlyList<Setting> All = [.. Agent, LeaderElectionNamespace];

@@ -72,6 +72,14 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         lock (_lock) return new Dictionary<ResourceKey, KeyState>(_keys);
     }
 
+    public AgentProcess Agent
+    {
+        get
+        {
+            lock (_lock) return _agent;
+        }
+    }
+
     public void SetPhase(string phase, string message = "")
     {
         lock (_lock)

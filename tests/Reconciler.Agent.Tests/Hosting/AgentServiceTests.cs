@@ -15,6 +15,7 @@ public sealed class AgentServiceTests : IAsyncLifetime
     private readonly List<(CancellationTokenSource Stop, Task<int> End)> _agents = [];
     private ContainerdDaemon _daemon = null!;
     private string? _notify;
+    private string _metrics = "none";
 
     public async ValueTask InitializeAsync()
     {
@@ -121,6 +122,44 @@ public sealed class AgentServiceTests : IAsyncLifetime
         Assert.Contains("the agent does not run", down.Error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Its_health_is_served_while_it_waits_and_while_it_works()
+    {
+        _metrics = "127.0.0.1:0";
+        await _daemon.KillAsync();
+        var log = Start("state");
+        var address = await Eventually.GetAsync(
+            () => Task.FromResult(log.ToString().Split("serving ").ElementAtOrDefault(1)?.Split(' ')[0]), "the log says where");
+        using var http = new HttpClient { BaseAddress = new Uri(address), Timeout = Eventually.DefaultLimit };
+        await Eventually.UntilAsync(async () => (await GetAsync("/readyz")).Text.StartsWith($"WaitingForContainerd: {_daemon.Address}", StringComparison.Ordinal), "it says for what it waits");
+        Assert.Equal((503, true), ((await GetAsync("/readyz")).Code, (await GetAsync("/readyz")).Text.EndsWith('\n')));
+        Assert.Equal((200, "ok\n"), await GetAsync("/healthz"));
+
+        await _daemon.StartAgainAsync();
+
+        await Eventually.UntilAsync(async () => await GetAsync("/readyz") == (200, "ok\n"), "it is ready");
+        Assert.Equal((200, "ok\n"), await GetAsync("/healthz"));
+
+        async Task<(int Code, string Text)> GetAsync(string path)
+        {
+            using var answer = await http.GetAsync(new Uri(path, UriKind.Relative), TestContext.Current.CancellationToken);
+            return ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken));
+        }
+    }
+
+    [Fact]
+    public async Task A_port_that_is_taken_ends_it_where_it_was_given()
+    {
+        using var taken = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        taken.Start();
+        _metrics = taken.LocalEndpoint.ToString()!;
+
+        var (code, _, error) = await RunAsync("agent", "--manifests", _folder["manifests"]);
+
+        Assert.Equal(1, code);
+        Assert.Contains($"the agent cannot go on: --metrics-address: cannot listen on {_metrics}: another process has this port; give another", error, StringComparison.Ordinal);
+    }
+
     private SharedText Start(string stateDir)
     {
         var log = new SharedText();
@@ -148,6 +187,7 @@ public sealed class AgentServiceTests : IAsyncLifetime
         "RECONCILER_NODE_NAME" => "node-1",
         "NOTIFY_SOCKET" => _notify,
         "WATCHDOG_USEC" => "1000000",
+        "RECONCILER_METRICS_ADDRESS" => _metrics, // one machine, many agents
         _ => null,
     };
 }

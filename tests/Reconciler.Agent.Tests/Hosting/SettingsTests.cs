@@ -75,6 +75,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(TimeSpan.FromSeconds(60), options.ResyncInterval);
         Assert.Equal(LogLevel.Information, options.LogLevel);
         Assert.Equal(LogFormat.Text, options.LogFormat);
+        Assert.Equal(("127.0.0.1:9808", false), (options.MetricsAddress!.ToString(), options.MetricsAddress.Given));
     }
 
     [Fact]
@@ -136,6 +137,10 @@ public sealed class SettingsTests : IDisposable
     [InlineData("resync-interval", "25h", "24h")]
     [InlineData("log-level", "verbose", "debug")]
     [InlineData("log-format", "xml", "text or json")]
+    [InlineData("metrics-address", "9808", "127.0.0.1:9808")]
+    [InlineData("metrics-address", "node-1:9808", "127.0.0.1:9808")]
+    [InlineData("metrics-address", "127.0.0.1:65536", "127.0.0.1:9808")]
+    [InlineData("metrics-address", "::1:9808", "[::1]:9808")]
     [InlineData("docker-config", "", "a path")]
     [InlineData("registry-hosts-dir", "certs.d", "absolute path")]
     public void A_bad_value_is_named_with_its_place_and_what_is_right(string name, string value, string right)
@@ -213,6 +218,7 @@ public sealed class SettingsTests : IDisposable
         ("leader-election-namespace", ["kube-system"], o => Assert.Equal("kube-system", o.LeaderElectionNamespace)),
         ("log-max-size", ["1.5Mi"], o => Assert.Equal(1572864, o.LogMaxBytes)),
         ("log-reserve", ["12%"], o => Assert.Equal(0.12, o.LogReserve)),
+        ("metrics-address", ["[::1]:9808"], o => Assert.Equal(("[::1]:9808", true), (o.MetricsAddress!.ToString(), o.MetricsAddress.Given))),
         ("resync-interval", ["1m30s"], o => Assert.Equal(TimeSpan.FromSeconds(90), o.ResyncInterval)),
     ];
 
