@@ -1,5 +1,6 @@
 using System.Text;
 using Microsoft.Win32.SafeHandles;
+using Reconciler.Agent.Hosting;
 
 namespace Reconciler.Agent.Commands;
 
@@ -8,6 +9,9 @@ public sealed record CliConsole(TextWriter Out, TextWriter Error)
 {
     /// <summary>Looks up an environment variable; null or empty = not set.</summary>
     public Func<string, string?> Variable { get; init; } = Environment.GetEnvironmentVariable;
+
+    /// <summary>Read where no other config file is named, if it is there; null = none.</summary>
+    public string? DefaultConfig { get; init; }
 
     public TimeProvider Time { get; init; } = TimeProvider.System;
 
@@ -40,6 +44,7 @@ public sealed record CliConsole(TextWriter Out, TextWriter Error)
             new StreamWriter(stdout, utf8) { AutoFlush = true },
             TextWriter.Synchronized(new StreamWriter(Console.OpenStandardError(), utf8) { AutoFlush = true }))
         {
+            DefaultConfig = Settings.DefaultConfig,
             OutBytes = stdout,
             // Not Console's: on a terminal that one edits lines by itself.
             InBytes = new FileStream(new SafeFileHandle(0, ownsHandle: false), FileAccess.Read, bufferSize: 0),

@@ -8,7 +8,7 @@ internal sealed class SettingOptions
 {
     private readonly IReadOnlyList<Setting> _settings;
     private readonly Dictionary<Setting, Option> _options = [];
-    private readonly Option<string> _config = new(Settings.ConfigFlag) { HelpName = "FILE", Description = "YAML file of settings" };
+    private readonly Option<string> _config = new(Settings.ConfigFlag) { HelpName = "FILE", Description = $"YAML file of settings (default {Settings.DefaultConfig} where that is there)" };
     private readonly CliConsole _console;
 
     public SettingOptions(Command command, IReadOnlyList<Setting> settings, CliConsole console)
@@ -34,6 +34,9 @@ internal sealed class SettingOptions
     public NodeOptions Read(ParseResult parsed) => SettingsReader.Read(
         _settings,
         setting => parsed.GetResult(_options[setting]) is { Implicit: false } given ? [.. given.Tokens.Select(token => token.Value)] : null,
-        parsed.GetValue(_config),
+        parsed.GetValue(_config) ?? DefaultConfig(),
         _console.Variable);
+
+    private string? DefaultConfig() =>
+        string.IsNullOrEmpty(_console.Variable(Settings.ConfigVariable)) && File.Exists(_console.DefaultConfig) ? _console.DefaultConfig : null;
 }

@@ -6,6 +6,9 @@ internal static class Settings
     public const string ConfigFlag = "--config";
     public const string ConfigVariable = "RECONCILER_CONFIG";
 
+    /// <summary>Of an installed package.</summary>
+    public const string DefaultConfig = "/etc/reconciler/config.yaml";
+
     public static readonly Setting ContainerdAddress = Single("containerd-address", "SOCK",
         "containerd's socket (default /run/containerd/containerd.sock; the embedded one's where the state dir has it)",
         (o, v) => o with { ContainerdAddress = SettingValues.Socket(v), ContainerdAddressGiven = true });

@@ -128,6 +128,24 @@ public sealed class CliTests : IDisposable
     }
 
     [Fact]
+    public async Task The_config_file_of_an_installed_package_is_read_unless_another_is_named()
+    {
+        File.WriteAllText(_folder["default.yaml"], "state-dir: nowhere\n");
+        File.WriteAllText(_folder["named.yaml"], $"state-dir: {_folder["state"]}\n");
+        var cancellation = TestContext.Current.CancellationToken;
+
+        var installed = new SharedText();
+        var code = await Cli.RunAsync(["version"], new CliConsole(new SharedText(), installed) { Variable = _ => null, DefaultConfig = _folder["default.yaml"] }, cancellation);
+        Assert.Equal(1, code);
+        Assert.Contains("default.yaml:1: state-dir", installed.ToString(), StringComparison.Ordinal);
+
+        var byFlag = new CliConsole(new SharedText(), new SharedText()) { Variable = _ => null, DefaultConfig = _folder["default.yaml"] };
+        Assert.Equal(0, await Cli.RunAsync(["version", "--config", _folder["named.yaml"]], byFlag, cancellation));
+        Assert.Equal(0, await Cli.RunAsync(["version"], byFlag with { Variable = name => name == "RECONCILER_CONFIG" ? _folder["named.yaml"] : null }, cancellation));
+        Assert.Equal(0, await Cli.RunAsync(["version"], byFlag with { DefaultConfig = _folder["none.yaml"] }, cancellation));
+    }
+
+    [Fact]
     public async Task Logs_print_both_streams_while_nothing_runs()
     {
         var folder = Directory.CreateDirectory(_folder["log/default/web/server"]).FullName;
