@@ -29,6 +29,7 @@ internal sealed class SpecBuilder(string containerdNamespace, Cgroups cgroups, S
         spec.Process.Env = [$"HOSTNAME={name}", .. process.Env.Select(variable => $"{variable.Name}={variable.Value}")];
         spec.Process.Cwd = process.WorkingDir.Length > 0 ? process.WorkingDir : null;
         spec.Process.Rlimits = OpenFiles();
+        spec.Process.OomScoreAdj = 0; // else containerd's own, -999 as a service: the kernel would kill everything else on the machine first
         spec.Linux!.CgroupsPath = CgroupOf(id);
         Namespaces(spec.Linux, process);
         Limits(spec.Linux, process.Limits);

@@ -30,6 +30,16 @@ public sealed class SpecTests(SharedDaemon shared)
     }
 
     [Fact]
+    public async Task How_soon_the_kernel_kills_it_for_memory_is_not_inherited_from_containerd()
+    {
+        await using var daemon = await ContainerdDaemon.StartAsync();
+        await SharedDaemon.ImportAsync(daemon);
+        await File.WriteAllTextAsync($"/proc/{daemon.Pid}/oom_score_adj", "300", Cancellation); // a service has -999, which takes a right to set
+        await using var node = await RuntimeNode.StartAsync(daemon);
+        Assert.Equal("0\n", await node.RunAsync(RuntimeNode.Spec("cat /proc/self/oom_score_adj")));
+    }
+
+    [Fact]
     public async Task Defaults_are_seccomp_fourteen_capabilities_and_a_writable_root()
     {
         await using var node = await RuntimeNode.StartAsync(shared.Daemon);
