@@ -53,6 +53,46 @@ public sealed class NodeFaultTests
         Assert.Equal(1, (int?)Assert.Single(await node.ContainersAsync())["restarts"]);
     }
 
+    [Fact]
+    public async Task When_a_full_log_disk_has_space_again_every_container_writes_again()
+    {
+        string[] names = ["one", "two", "three"];
+        await using var node = await AgentNode.StartAsync(start: false);
+        Directory.CreateDirectory(node.LogDir);
+        await Shell.OutputAsync("mount", "-t", "tmpfs", "-o", "size=4m", "logs", node.LogDir);
+        node.StartAgent();
+        foreach (var name in names) node.Declare(name + ".yaml", Manifest.Shell(name, "while :; do echo a line of a container; usleep 20000; done"));
+        var blocked = new List<RunningTask>();
+        foreach (var name in names) blocked.Add(await node.RunningAsync($"default-{name}-main"));
+        await Eventually.UntilAsync(() => names.All(name => Written(name, blocked) > 0), "all write");
+
+        var filler = Path.Combine(node.LogDir, "filler");
+        await Eventually.UntilAsync(() => Fill(filler) && !ShimHolds(node.LogDir), "every shim let go of its log");
+        File.Delete(filler);
+
+        // Within a minute, three times of which is the limit of a test.
+        var again = new List<RunningTask>();
+        foreach (var (name, task) in names.Zip(blocked)) again.Add(await node.ReplacedAsync($"default-{name}-main", task));
+        await Eventually.UntilAsync(() => names.All(name => Written(name, again) > 0), "all write again", TimeSpan.FromMinutes(3));
+        Assert.Contains("its log files were closed by a full disk", node.AgentLog, StringComparison.Ordinal);
+
+        long Written(string name, List<RunningTask> tasks) =>
+            new FileInfo(Path.Combine(node.LogDir, $"default/{name}/main/{tasks[Array.IndexOf(names, name)].Id.Split('-')[^1]}.out")) is { Exists: true } log ? log.Length : 0;
+
+        static bool Fill(string path)
+        {
+            try
+            {
+                using var file = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.ReadWrite, bufferSize: 0);
+                while (true) file.Write(new byte[4096]);
+            }
+            catch (IOException)
+            {
+                return true;
+            }
+        }
+    }
+
     /// <summary>Some process has the container's standard output open below the folder.</summary>
     private static bool ShimHolds(string folder)
     {

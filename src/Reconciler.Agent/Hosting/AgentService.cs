@@ -113,7 +113,7 @@ internal sealed partial class AgentService(
         IReadOnlyList<IDesiredSource> declaring = [.. Declarations.FoldersOf(options, time, loggers), .. cluster is null ? [] : new IDesiredSource[] { cluster.Source }];
         var sources = declaring.Select(source => new ReportedSource(source, sink, loggers.CreateLogger<ReportedSource>()));
         using var loop = new ReconcileLoop(runtime, sink, time, new ReconcileOptions { ResyncInterval = options.ResyncInterval, StopLimit = DrainLimit }, loggers.CreateLogger<ReconcileLoop>());
-        var cutter = new LogCutter(files, options, time, loggers.CreateLogger<LogCutter>());
+        var cutter = new LogCutter(files, options, time, loggers.CreateLogger<LogCutter>()) { DiskWasShort = runtime.LookForBrokenLogs };
 
         _loop = loop;
         sink.SetPhase("Running");

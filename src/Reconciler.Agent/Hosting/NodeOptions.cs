@@ -56,6 +56,12 @@ public sealed record NodeOptions
     /// <summary>Bytes kept per log file; older ones are cut off.</summary>
     public long LogMaxBytes { get; init; } = 10 << 20;
 
+    /// <summary>Files kept per log, the live one included; 1 to 100.</summary>
+    public int LogMaxFiles { get; init; } = 2;
+
+    /// <summary>Bytes of all logs of the node; null = no limit.</summary>
+    public long? LogMaxTotal { get; init; }
+
     /// <summary>Share of the log disk that log files must leave free, 0 to 0.9.</summary>
     public double LogReserve { get; init; } = 0.05;
 

@@ -85,6 +85,11 @@ internal static partial class SettingValues
         return bytes >= minimum && bytes <= long.MaxValue / 4 ? (long)bytes : throw new SettingException(right);
     }
 
+    public static int Count(string value, int minimum, int maximum) =>
+        int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count >= minimum && count <= maximum
+            ? count
+            : throw new SettingException($"a number from {minimum} to {maximum}");
+
     /// <summary>5% or 0.05.</summary>
     public static double Share(string value)
     {

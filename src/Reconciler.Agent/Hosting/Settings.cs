@@ -66,8 +66,14 @@ internal static class Settings
         "folder of hosts.toml per registry, as containerd has it: mirrors, certificates (default /etc/containerd/certs.d)",
         (o, v) => o with { RegistryHostsDir = SettingValues.AbsolutePath(v) });
 
-    public static readonly Setting LogMaxSize = Single("log-max-size", "SIZE", "bytes kept per log file, older ones are cut off (default 10Mi)",
+    public static readonly Setting LogMaxSize = Single("log-max-size", "SIZE", "bytes per log file, older ones become a file of their own (default 10Mi)",
         (o, v) => o with { LogMaxBytes = SettingValues.Bytes(v, 64 << 10) });
+
+    public static readonly Setting LogMaxFiles = Single("log-max-files", "N", "files kept per log, the live one included (default 2)",
+        (o, v) => o with { LogMaxFiles = SettingValues.Count(v, 1, 100) });
+
+    public static readonly Setting LogMaxTotal = Single("log-max-total", "SIZE", "bytes of all logs of the node; oldest files go first (default: no limit)",
+        (o, v) => o with { LogMaxTotal = SettingValues.Bytes(v, 1 << 20) });
 
     public static readonly Setting LogReserve = Single("log-reserve", "SHARE", "share of the log disk to leave free (default 5%)",
         (o, v) => o with { LogReserve = SettingValues.Share(v) });
@@ -86,7 +92,7 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
-    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogReserve, ResyncInterval, LogFormat, MetricsAddress];
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, MetricsAddress];
 
     public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat, MetricsAddress];
 

@@ -4,9 +4,12 @@ namespace Reconciler.Agent.Logs;
 /// After ENOSPC a shim closes the log but keeps the pipe: its container blocks in write for good. A program that closed its own output looks alike
 /// but for the pipe, so both ends of it are asked for.
 /// </summary>
-internal sealed class BrokenLogs(string proc, TimeProvider time)
+/// <param name="proc">The host's /proc.</param>
+/// <param name="time">For the pauses.</param>
+/// <param name="canWrite">The log disk has space.</param>
+internal sealed class BrokenLogs(string proc, TimeProvider time, Func<bool> canWrite)
 {
-    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Pause = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Routine = TimeSpan.FromMinutes(10);
 
     private readonly LogHolders _holders = new(proc);
@@ -20,11 +23,19 @@ internal sealed class BrokenLogs(string proc, TimeProvider time)
         lock (_lock) _low = time.GetUtcNow();
     }
 
+    public bool WasDiskShort
+    {
+        get
+        {
+            lock (_lock) return _low is { } low && time.GetUtcNow() - low < Routine;
+        }
+    }
+
     public IReadOnlySet<string> Find(IReadOnlyCollection<RunningLog> running, bool force)
     {
         lock (_lock)
         {
-            if (running.Count > 0 && (force || IsDue()))
+            if (running.Count > 0 && (force || IsDue()) && canWrite())
             {
                 _looked = time.GetUtcNow();
                 _found = Look(running);

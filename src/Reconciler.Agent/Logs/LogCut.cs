@@ -9,6 +9,7 @@ internal enum CutStep
 {
     Copied,
     CopyRecorded,
+    PieceShifted,
     PieceInPlace,
     Emptied,
     EmptyingRecorded,
@@ -17,14 +18,21 @@ internal enum CutStep
 
 /// <summary>
 /// Cuts the front off a log while its shim appends to it, and keeps what was cut off as a piece. A cut that was killed between two steps is finished
-/// by the next one: the front is first made a hole, because only a hole tells afterwards whether it was already removed.
+/// by the next one: the front is first made a hole, because only a hole tells afterwards whether it was already removed. Pieces and log are one stretch
+/// of what was written: where a cut would leave a gap between two pieces, the older ones go.
 /// </summary>
-internal sealed class LogCut(string log, Action<CutStep>? onStep = null)
+/// <param name="log">Path of the live file.</param>
+/// <param name="pieces">How many pieces stay, 0 or more; the oldest goes when another comes.</param>
+/// <param name="onStep">For tests.</param>
+internal sealed class LogCut(string log, int pieces = 1, Action<CutStep>? onStep = null)
 {
     private const int ChunkSize = 256 * 1024;
 
-    /// <summary>Cuts off all but <paramref name="leave"/> bytes and less than a block; keeps the last <paramref name="keep"/> of what is cut off.</summary>
-    /// <param name="collapses">The file system can remove the front of a file. If not, the whole file is emptied.</param>
+    /// <summary>Cuts off all but <paramref name="leave"/> bytes and less than a block, and at most <paramref name="keep"/> bytes, which become a piece.</summary>
+    /// <param name="collapses">The file system can remove the front of a file. If not, the whole file is emptied, and its last <paramref name="keep"/> bytes are the piece.</param>
+    /// <param name="keep">Size of the piece; 0 = what is cut off is lost, and the pieces with it.</param>
+    /// <param name="leave">Bytes to leave where the front can be removed.</param>
+    /// <param name="cancellation">Ends the copying.</param>
     /// <returns>Bytes cut off.</returns>
     public long Run(bool collapses, long keep, long leave, CancellationToken cancellation)
     {
@@ -32,11 +40,41 @@ internal sealed class LogCut(string log, Action<CutStep>? onStep = null)
         using var live = Open(log);
         if (!collapses) return Truncate(live, keep, cancellation);
         var status = Libc.Status(live);
-        var cut = (status.Size - Math.Max(leave, 1)) / status.BlockSize * status.BlockSize;
+        if (pieces == 0) keep = 0;
+        if (status.Size > 0 && Libc.HoleAtStart(live) is > 0 and var hole) return Collapse(live, LogJournal.Read(log), hole); // see Unrecorded
+        var most = status.Size - Math.Max(leave, 1);
+        var cut = (keep > 0 ? Math.Min(most, keep) : most) / status.BlockSize * status.BlockSize;
         if (cut <= 0) return 0;
-        var journal = Copy(live, LogJournal.Read(log) with { Phase = CutPhase.Copied, Cut = cut, Truncated = false }, keep, cancellation);
+        try
+        {
+            var journal = Copy(live, LogJournal.Read(log) with { Phase = CutPhase.Copied, Cut = cut, Truncated = false }, keep, cancellation);
+            FinishCollapse(live, journal);
+            return cut;
+        }
+        catch (IOException e) when (IsFull(e) && LogJournal.Read(log).Phase == CutPhase.Settled)
+        {
+            return Unrecorded(live, cut);
+        }
+    }
+
+    /// <summary>
+    /// On a disk without room for the record there is space first and the record after it. Killed in between, it is the hole that tells the next cut: nobody
+    /// but we makes one.
+    /// </summary>
+    private long Unrecorded(SafeFileHandle live, long cut)
+    {
+        DeletePieces();
+        Libc.PunchStart(live, cut);
+        return Collapse(live, LogJournal.Read(log), cut);
+    }
+
+    private long Collapse(SafeFileHandle live, LogJournal journal, long hole)
+    {
+        DeletePieces();
+        journal = journal with { Phase = CutPhase.Punched, Cut = hole, Piece = 0, PieceLength = 0, Truncated = false };
+        journal.Write(log);
         FinishCollapse(live, journal);
-        return cut;
+        return hole;
     }
 
     /// <summary>Ends a cut that was interrupted.</summary>
@@ -55,7 +93,8 @@ internal sealed class LogCut(string log, Action<CutStep>? onStep = null)
 
     private LogJournal Copy(SafeFileHandle live, LogJournal journal, long keep, CancellationToken cancellation)
     {
-        journal = keep > 0 ? CopyPiece(live, journal, keep, cancellation) : journal with { Piece = 0, PieceLength = 0 };
+        if (keep < journal.Cut || journal.Piece == 0 || Libc.Status(LogPaths.PieceOf(log))?.Id.Inode != journal.Piece) ForgetPieces();
+        journal = keep > 0 && pieces > 0 ? CopyPiece(live, journal, keep, cancellation) : journal with { Piece = 0, PieceLength = 0 };
         onStep?.Invoke(CutStep.Copied);
         journal.Write(log);
         onStep?.Invoke(CutStep.CopyRecorded);
@@ -71,10 +110,14 @@ internal sealed class LogCut(string log, Action<CutStep>? onStep = null)
             RandomAccess.FlushToDisk(piece);
             return journal with { Piece = Libc.Status(piece).Id.Inode, PieceLength = length };
         }
-        catch (IOException e) when (e.HResult is Libc.NoSpace or Libc.QuotaExceeded)
+        catch (IOException e) when (IsFull(e))
         {
             File.Delete(LogPaths.UnfinishedPieceOf(log)); // a full disk needs the cut more than the piece
-            return journal with { Piece = 0, PieceLength = 0 };
+            var older = LogPaths.PiecesOf(log);
+            if (older.Count == 0) return journal with { Piece = 0, PieceLength = 0 };
+            if (older.Count == 1) ForgetPieces();
+            else File.Delete(LogPaths.PieceOf(log, older[^1]));
+            return CopyPiece(live, journal, keep, cancellation);
         }
     }
 
@@ -106,19 +149,64 @@ internal sealed class LogCut(string log, Action<CutStep>? onStep = null)
     private void PutPiece(LogJournal journal)
     {
         var unfinished = LogPaths.UnfinishedPieceOf(log);
-        if (journal.Piece == 0) File.Delete(LogPaths.PieceOf(log));
-        else if (Libc.Status(unfinished)?.Id.Inode == journal.Piece) File.Move(unfinished, LogPaths.PieceOf(log), overwrite: true);
+        if (journal.Piece == 0)
+        {
+            DeletePieces();
+        }
+        else if (Libc.Status(unfinished)?.Id.Inode == journal.Piece)
+        {
+            ShiftPieces();
+            File.Move(unfinished, LogPaths.PieceOf(log), overwrite: true);
+        }
         Libc.FlushFolder(Path.GetDirectoryName(log)!);
         onStep?.Invoke(CutStep.PieceInPlace);
+    }
+
+    /// <summary>Frees number 1. From the oldest on, so that a reader who looks at the numbers upwards meanwhile misses none.</summary>
+    private void ShiftPieces()
+    {
+        foreach (var number in LogPaths.PiecesOf(log).Where(number => number > pieces)) File.Delete(LogPaths.PieceOf(log, number));
+        var free = 1;
+        while (free < pieces && File.Exists(LogPaths.PieceOf(log, free))) free++;
+        for (; free > 1; free--)
+        {
+            File.Move(LogPaths.PieceOf(log, free - 1), LogPaths.PieceOf(log, free), overwrite: true);
+            onStep?.Invoke(CutStep.PieceShifted);
+        }
+    }
+
+    /// <summary>Recorded before another file is made: that one may get the inode of the piece that went.</summary>
+    private void ForgetPieces()
+    {
+        DeletePieces();
+        if (LogJournal.Read(log) is { Piece: > 0 } journal) (journal with { Piece = 0, PieceLength = 0 }).Write(log);
+    }
+
+    /// <summary>The oldest first: what is left at any moment is one stretch.</summary>
+    private void DeletePieces()
+    {
+        foreach (var number in Enumerable.Reverse(LogPaths.PiecesOf(log))) File.Delete(LogPaths.PieceOf(log, number));
     }
 
     private long Truncate(SafeFileHandle live, long keep, CancellationToken cancellation)
     {
         var size = RandomAccess.GetLength(live);
         if (size == 0) return 0;
-        var journal = Copy(live, LogJournal.Read(log) with { Phase = CutPhase.Truncating, Cut = size }, keep, cancellation);
-        FinishTruncate(live, journal);
-        return size;
+        if (pieces == 0) keep = 0;
+        try
+        {
+            var journal = Copy(live, LogJournal.Read(log) with { Phase = CutPhase.Truncating, Cut = size }, keep, cancellation);
+            FinishTruncate(live, journal);
+            return size;
+        }
+        catch (IOException e) when (IsFull(e) && LogJournal.Read(log) is { Phase: CutPhase.Settled } journal)
+        {
+            // No room for the record: space first.
+            DeletePieces();
+            RandomAccess.SetLength(live, 0);
+            (journal with { Base = journal.Base + size, Piece = 0, PieceLength = 0, Truncated = true }).Write(log);
+            return size;
+        }
     }
 
     private void FinishTruncate(SafeFileHandle live, LogJournal journal)
@@ -157,7 +245,7 @@ internal sealed class LogCut(string log, Action<CutStep>? onStep = null)
                 done += copied;
             }
         }
-        catch (IOException e) when (e.HResult is Libc.NoSpace or Libc.QuotaExceeded)
+        catch (IOException e) when (IsFull(e))
         {
             // emptying is what makes room
         }
@@ -201,6 +289,8 @@ internal sealed class LogCut(string log, Action<CutStep>? onStep = null)
             ArrayPool<byte>.Shared.Return(buffer);
         }
     }
+
+    private static bool IsFull(IOException e) => e.HResult is Libc.NoSpace or Libc.QuotaExceeded;
 
     private static SafeFileHandle Open(string path) =>
         File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);

@@ -5,8 +5,9 @@ using Reconciler.Agent.Node;
 namespace Reconciler.Agent.Logs;
 
 /// <summary>
-/// Bounds all logs of the node: cuts files above <see cref="NodeOptions.LogMaxBytes"/>, keeps the newest incarnations, keeps the reserve of the disk free,
-/// removes what removed containers left. A quiet log costs one stat each 5 s, which bounds how far a file can grow above its cap: by what is written in 5 s
+/// Bounds all logs of the node: cuts files above <see cref="NodeOptions.LogMaxBytes"/> into pieces of that size and keeps <see cref="NodeOptions.LogMaxFiles"/>
+/// of them, the live file included; keeps the newest incarnations, the logs of the node below their limit and the reserve of the disk free; removes what
+/// removed containers left. A quiet log costs one stat each 5 s, which bounds how far a file can grow above its cap: by what is written in 5 s
 /// after a quiet time, and by about half a second's writing afterwards, since a growing file is looked at sooner.
 /// </summary>
 public sealed partial class LogCutter
@@ -21,6 +22,7 @@ public sealed partial class LogCutter
 
     private readonly LogFiles _files;
     private readonly long _cap;
+    private readonly int _maxFiles;
     private readonly TimeProvider _time;
     private readonly ILogger<LogCutter> _logger;
     private readonly LogReserve _reserve;
@@ -29,9 +31,10 @@ public sealed partial class LogCutter
     private bool _asked;
     private bool _collapses;
     private DateTimeOffset _reserveDue;
+    private DateTimeOffset _excessDue;
 
     public LogCutter(LogFiles files, NodeOptions options, TimeProvider time, ILogger<LogCutter> logger)
-        : this(files, options, time, logger, new LogReserve(files.Folder, options.LogReserve))
+        : this(files, options, time, logger, new LogReserve(files.Folder, options.LogReserve, options.LogMaxTotal))
     {
     }
 
@@ -39,10 +42,14 @@ public sealed partial class LogCutter
     {
         _files = files;
         _cap = options.LogMaxBytes;
+        _maxFiles = options.LogMaxFiles;
         _time = time;
         _logger = logger;
         _reserve = reserve;
     }
+
+    /// <summary>Told each round for some minutes after the log disk was short: containers whose shim met its end are to be looked for. Must not block.</summary>
+    public Action? DiskWasShort { get; init; }
 
     /// <summary>Ends only by cancellation. A file that cannot be handled is told once and does not stop the others.</summary>
     public async Task RunAsync(CancellationToken cancellation)
@@ -60,6 +67,7 @@ public sealed partial class LogCutter
                 }
                 LookAtAll(cancellation);
                 Guard(_files.Folder, () => KeepReserve(cancellation));
+                if (_files.WasDiskShort) DiskWasShort?.Invoke();
                 await Task.Delay(UntilNextLook(sweep), _time, cancellation);
             }
         }
@@ -124,8 +132,7 @@ public sealed partial class LogCutter
         var size = status.Size;
         if (size > _cap)
         {
-            var cut = new LogCut(log).Run(_collapses, _cap, 0, cancellation);
-            CutOff(cut, log);
+            CutOff(Cut(log, size, cancellation), log);
             _looks[log] = new Look(Libc.Status(log)?.Size ?? 0, _time.GetUtcNow(), _time.GetUtcNow() + Soonest);
             return;
         }
@@ -135,19 +142,43 @@ public sealed partial class LogCutter
         _looks[log] = new Look(size, now, now + (wait < Soonest ? Soonest : wait));
     }
 
+    /// <summary>Cuts of one look are as many as pieces may stay: what a fast writer adds meanwhile must not keep other logs waiting.</summary>
+    private long Cut(string log, long size, CancellationToken cancellation)
+    {
+        var cut = new LogCut(log, _maxFiles - 1);
+        if (!_collapses || _maxFiles == 1) return cut.Run(_collapses, _cap, _cap / 2, cancellation);
+        var off = 0L;
+        // More than all files may hold: its front is cut off uncopied, the pieces before it with it.
+        if (size > _cap * _maxFiles) off += cut.Run(true, 0, _cap * (_maxFiles - 1), cancellation);
+        for (var cuts = 1; cuts < _maxFiles && Libc.Status(log)?.Size > _cap; cuts++) off += cut.Run(true, _cap, 0, cancellation);
+        return off;
+    }
+
     internal void KeepReserve(CancellationToken cancellation)
     {
-        if (_time.GetUtcNow() < _reserveDue || !_reserve.IsShort()) return;
-        _files.SawLowDisk();
-        _reserveDue = _time.GetUtcNow() + Quiet;
+        var now = _time.GetUtcNow();
+        if (now < _reserveDue) return;
+        var isShort = _reserve.IsShort();
+        if (isShort) _files.SawLowDisk();
+        var excess = 0L;
+        if (now >= _excessDue)
+        {
+            _excessDue = now + Quiet; // it looks at every file of the node
+            excess = _reserve.Excess(_files);
+        }
+        if (!isShort && excess <= 0) return;
+        _reserveDue = now + Quiet;
         foreach (var (log, size) in LogReserve.Victims(_files))
         {
             cancellation.ThrowIfCancellationRequested();
-            if (!_reserve.IsShort()) return;
+            if (excess <= 0 && !_reserve.IsShort()) return;
             Guard(log, () =>
             {
                 LogReserve.Free(log, _collapses, cancellation);
-                FreedSpace(size, log);
+                var freed = size - (Libc.Status(log)?.Size ?? 0);
+                excess -= freed;
+                if (isShort) FreedSpace(freed, log);
+                else KeptLimit(freed, log);
             });
         }
         _reserveDue = _time.GetUtcNow() + SweepInterval; // nothing left to give up: others fill this disk
@@ -225,6 +256,9 @@ public sealed partial class LogCutter
 
     [LoggerMessage(EventId = 602, Level = LogLevel.Warning, Message = "the log disk is short of space: gave up {Bytes} bytes of {Log}")]
     private partial void FreedSpace(long bytes, string log);
+
+    [LoggerMessage(EventId = 605, Level = LogLevel.Information, Message = "the logs exceed --log-max-total: gave up {Bytes} bytes of {Log}")]
+    private partial void KeptLimit(long bytes, string log);
 
     [LoggerMessage(EventId = 603, Level = LogLevel.Information, Message = "removed the logs of a removed container: {Folder}")]
     private partial void RemovedLogs(string folder);

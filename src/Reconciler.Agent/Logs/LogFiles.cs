@@ -6,7 +6,7 @@ namespace Reconciler.Agent.Logs;
 
 /// <summary>
 /// The files containers write to: <c>LOGDIR/namespace/workload/container/incarnation.out</c> and <c>.err</c>. Beside a file that was cut lie
-/// <c>.out.1</c>, the bytes before it, and <c>.out.cut</c>, how many were cut off in all.
+/// <c>.out.1</c>, the bytes before it, <c>.out.2</c>, those before these, and so on, and <c>.out.cut</c>, how many were cut off in all.
 /// </summary>
 public sealed class LogFiles(string folder, TimeProvider time, string hostRoot = "/")
 {
@@ -15,7 +15,7 @@ public sealed class LogFiles(string folder, TimeProvider time, string hostRoot =
     private const UnixFileMode FileMode0640 = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead;
 
     private readonly ConcurrentQueue<LogPaths> _created = new();
-    private readonly BrokenLogs _broken = new(Path.Combine(hostRoot, "proc"), time);
+    private readonly BrokenLogs _broken = new(Path.Combine(hostRoot, "proc"), time, () => HasSpace(folder));
 
     /// <summary>The log folder, a full path.</summary>
     public string Folder { get; } = Path.GetFullPath(folder);
@@ -69,11 +69,15 @@ public sealed class LogFiles(string folder, TimeProvider time, string hostRoot =
 
     /// <summary>
     /// Ids of those whose process still writes while its shim has closed the log, which a full disk makes it do: they block for good and must be
-    /// replaced. Looks at /proc only when the log disk was low lately, every 10 minutes, or when forced (at recovery); at most every 30 s.
+    /// replaced. Looks at /proc every 10 minutes, every 10 s after the log disk was short, or when forced (at recovery); finds none while the disk is so full
+    /// that the successor's log would be closed as well.
     /// </summary>
     public IReadOnlySet<string> FindBroken(IReadOnlyCollection<RunningLog> running, bool force = false) => _broken.Find(running, force);
 
     internal void SawLowDisk() => _broken.SawLowDisk();
+
+    /// <summary>Within the last minutes.</summary>
+    internal bool WasDiskShort => _broken.WasDiskShort;
 
     /// <summary>Files made since the last call.</summary>
     internal IEnumerable<LogPaths> TakeCreated()
@@ -118,6 +122,20 @@ public sealed class LogFiles(string folder, TimeProvider time, string hostRoot =
         return null;
     }
 
+    /// <summary>One percent, or enough for some seconds of a loud container.</summary>
+    private static bool HasSpace(string folder)
+    {
+        try
+        {
+            var disk = new DriveInfo(Path.GetFullPath(folder));
+            return disk.AvailableFreeSpace >= Math.Min(64L << 20, disk.TotalSize / 100);
+        }
+        catch (IOException)
+        {
+            return true; // not to be had: the look decides
+        }
+    }
+
     private static IEnumerable<string> FoldersIn(string directory)
     {
         try
@@ -148,12 +166,12 @@ public sealed class LogFiles(string folder, TimeProvider time, string hostRoot =
     private static void Rename(LogPaths from, LogPaths to)
     {
         foreach (var (source, target) in new[] { (from.Out, to.Out), (from.Err, to.Err) })
-            foreach (var (part, place) in Parts(source).Zip(Parts(target)))
-                if (part != place && File.Exists(part)) File.Move(part, place, overwrite: true);
+            foreach (var part in Parts(source))
+                if (source != target && File.Exists(part)) File.Move(part, target + part[source.Length..], overwrite: true);
     }
 
-    private static string[] Parts(string log) =>
-        [LogPaths.UnfinishedPieceOf(log), LogPaths.UnfinishedJournalOf(log), LogPaths.PieceOf(log), LogPaths.JournalOf(log), log];
+    private static IEnumerable<string> Parts(string log) =>
+        [LogPaths.UnfinishedPieceOf(log), LogPaths.UnfinishedJournalOf(log), .. LogPaths.PiecesOf(log).Select(number => LogPaths.PieceOf(log, number)), LogPaths.JournalOf(log), log];
 
     private ResourceKey KeyOf(string directory)
     {

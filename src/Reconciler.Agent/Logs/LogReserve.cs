@@ -1,12 +1,17 @@
+using System.Globalization;
 using Reconciler.Agent.Node;
 
 namespace Reconciler.Agent.Logs;
 
-/// <summary>Keeps a share of the log disk free: a full one makes shims close their logs and containers block for good.</summary>
+/// <summary>
+/// Keeps a share of the log disk free, since a full one makes shims close their logs and containers block for good; and all logs of the node together
+/// below a limit.
+/// </summary>
 /// <param name="folder">The log folder.</param>
 /// <param name="share">0 to 0.9 of the disk.</param>
+/// <param name="most">Bytes of all logs; null = no limit.</param>
 /// <param name="disk">Free and total bytes; null = of the folder's file system.</param>
-internal sealed class LogReserve(string folder, double share, Func<(long Free, long Total)>? disk = null)
+internal sealed class LogReserve(string folder, double share, long? most = null, Func<(long Free, long Total)>? disk = null)
 {
     /// <summary>Smaller ones free nothing worth losing them.</summary>
     private const long WorthIt = 64 * 1024;
@@ -16,6 +21,10 @@ internal sealed class LogReserve(string folder, double share, Func<(long Free, l
         var (free, total) = disk is null ? Measure() : disk();
         return free < total * share;
     }
+
+    /// <summary>Bytes by which the logs exceed their limit; 0 or less = they do not.</summary>
+    public long Excess(LogFiles files) =>
+        most is { } limit ? files.ContainerFolders().SelectMany(directory => new DirectoryInfo(directory).EnumerateFiles()).Sum(file => file.Length) - limit : 0;
 
     /// <summary>What to give up, in this order: pieces and old incarnations, oldest first, then the fronts of live logs, largest first.</summary>
     public static IEnumerable<(string Path, long Size)> Victims(LogFiles files)
@@ -31,13 +40,14 @@ internal sealed class LogReserve(string folder, double share, Func<(long Free, l
                 var paths = LogFiles.In(directory, incarnation);
                 foreach (var log in new[] { paths.Out, paths.Err })
                 {
-                    Add(old, LogPaths.PieceOf(log));
+                    foreach (var number in LogPaths.PiecesOf(log)) Add(old, LogPaths.PieceOf(log, number), 1);
                     var inUse = incarnation == incarnations[^1] || held is not null && held.Holds(log);
-                    Add(inUse ? live : old, log);
+                    Add(inUse ? live : old, log, 2 * WorthIt);
                 }
             }
         }
-        return old.OrderBy(file => file.LastWriteTimeUtc).Concat(live.OrderByDescending(file => file.Length)).Select(file => (file.FullName, file.Length));
+        // Of two pieces of one second, the one with the higher number is the older.
+        return old.OrderBy(file => file.LastWriteTimeUtc).ThenByDescending(NumberOf).Concat(live.OrderByDescending(file => file.Length)).Select(file => (file.FullName, file.Length));
     }
 
     /// <summary>Removes a piece or an ended log; of a live one all but the last 64 KiB.</summary>
@@ -72,11 +82,13 @@ internal sealed class LogReserve(string folder, double share, Func<(long Free, l
         }
     }
 
-    private static void Add(List<FileInfo> files, string path)
+    private static void Add(List<FileInfo> files, string path, long least)
     {
         var file = new FileInfo(path);
-        if (file.Exists && file.Length >= 2 * WorthIt) files.Add(file);
+        if (file.Exists && file.Length >= least) files.Add(file);
     }
+
+    private static int NumberOf(FileInfo piece) => int.TryParse(piece.Extension.AsSpan(1), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : 0;
 
     private (long Free, long Total) Measure()
     {

@@ -4,7 +4,7 @@ using Reconciler.Agent.Node;
 namespace Reconciler.Agent.Logs;
 
 /// <summary>
-/// A log as one stretch of numbered bytes, the piece and the live file in one, read while the cutter works: whatever was read while the layout changed
+/// A log as one stretch of numbered bytes, the pieces and the live file in one, read while the cutter works: whatever was read while the layout changed
 /// is read again. It needs no agent, and gives a cut that was killed half way the same bytes as before.
 /// </summary>
 internal sealed class LogView : IDisposable
@@ -44,8 +44,7 @@ internal sealed class LogView : IDisposable
         while (true)
         {
             var layout = Take();
-            using var piece = OpenPiece(layout);
-            var start = piece is null ? layout.LiveStart : layout.LiveStart - RandomAccess.GetLength(piece);
+            var start = layout.LiveStart - Pieces(layout).Sum(piece => piece.Length);
             var end = Math.Max(layout.LiveStart, layout.Origin + RandomAccess.GetLength(_live));
             if (Take() == layout) return (start, end);
         }
@@ -62,8 +61,8 @@ internal sealed class LogView : IDisposable
         {
             var layout = Take();
             var from = Settle(offset, layout);
-            var (at, read) = ReadAt(layout, from, buffer);
-            if (Take() != layout) continue;
+            if (ReadAt(layout, from, buffer) is not { } found || Take() != layout) continue;
+            var (at, read) = found;
             _seenStart = layout.LiveStart;
             lost = Math.Max(0, at - from);
             offset = at + read;
@@ -73,22 +72,40 @@ internal sealed class LogView : IDisposable
 
     public void Dispose() => _live.Dispose();
 
-    private (long At, int Read) ReadAt(Layout layout, long at, Span<byte> buffer)
+    /// <summary>Null = a piece went while it was looked for.</summary>
+    private (long At, int Read)? ReadAt(Layout layout, long at, Span<byte> buffer)
     {
         if (at < layout.LiveStart)
         {
-            using var piece = OpenPiece(layout);
-            if (piece is not null)
+            var pieces = Pieces(layout);
+            var start = layout.LiveStart - pieces.Sum(piece => piece.Length);
+            foreach (var piece in Enumerable.Reverse(pieces))
             {
-                var start = layout.LiveStart - RandomAccess.GetLength(piece);
+                var end = start + piece.Length;
                 at = Math.Max(at, start);
-                var length = (int)Math.Min(buffer.Length, layout.LiveStart - at);
-                var read = RandomAccess.Read(piece, buffer[..length], at - start);
-                if (read > 0) return (at, read);
+                if (at < end)
+                {
+                    if (ReadPiece(piece, at - start, buffer[..(int)Math.Min(buffer.Length, end - at)]) is not { } read) return null;
+                    if (read > 0) return (at, read);
+                }
+                start = end;
             }
             at = layout.LiveStart;
         }
         return (at, RandomAccess.Read(_live, buffer, at - layout.Origin));
+    }
+
+    private static int? ReadPiece(Piece piece, long offset, Span<byte> buffer)
+    {
+        try
+        {
+            using var file = OpenToRead(piece.Path);
+            return Libc.Status(file).Id.Inode == piece.Inode ? RandomAccess.Read(file, buffer, offset) : null;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null; // renamed, or removed for good
+        }
     }
 
     /// <summary>Where to go on in a file that was emptied: what is in it now is all new.</summary>
@@ -114,31 +131,32 @@ internal sealed class LogView : IDisposable
                 var more = piece is { } status && status.Id.Inode == journal.Piece ? Math.Max(0, status.Size - journal.PieceLength) : 0;
                 return new Layout(journal, end + more, end + more, true);
             case CutPhase.Truncating:
-                return new Layout(journal with { Piece = 0 }, journal.Base, journal.Base, false);
+                return new Layout(journal, journal.Base, journal.Base, false) { LacksNewest = true };
             default:
                 return new Layout(journal, journal.Base, journal.Base, journal.Truncated);
         }
     }
 
-    private SafeFileHandle? OpenPiece(Layout layout)
+    /// <summary>The pieces that end where the live file begins, the newest first; none where the newest is gone.</summary>
+    private List<Piece> Pieces(Layout layout)
     {
-        if (layout.Journal.Piece == 0) return null;
-        // In this order: a rename between the two looks goes from the first name to the second.
-        foreach (var path in new[] { LogPaths.UnfinishedPieceOf(_log), LogPaths.PieceOf(_log) })
+        var found = new List<Piece>();
+        var newest = layout.Journal.Piece;
+        if (newest == 0) return found;
+        // In this order: a rename between two looks goes from one name to the next.
+        Add(LogPaths.UnfinishedPieceOf(_log), inode => inode == newest);
+        Add(LogPaths.PieceOf(_log), inode => inode == newest && found.Count == 0);
+        if (found.Count == 0) return found;
+        var numbers = LogPaths.PiecesOf(_log);
+        for (var number = 1; numbers.Count > 0 && number <= numbers[^1] + 1; number++)
+            Add(LogPaths.PieceOf(_log, number), inode => inode != newest && !found.Exists(piece => piece.Inode == inode));
+        if (layout.LacksNewest) found.RemoveAt(0);
+        return found;
+
+        void Add(string path, Predicate<ulong> belongs)
         {
-            if (Libc.Status(path)?.Id.Inode != layout.Journal.Piece) continue;
-            try
-            {
-                var piece = OpenToRead(path);
-                if (Libc.Status(piece).Id.Inode == layout.Journal.Piece) return piece;
-                piece.Dispose();
-            }
-            catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
-            {
-                // renamed, or removed for good
-            }
+            if (Libc.Status(path) is { } status && belongs(status.Id.Inode)) found.Add(new Piece(path, status.Id.Inode, status.Size));
         }
-        return null;
     }
 
     private static SafeFileHandle OpenToRead(string path) =>
@@ -148,5 +166,11 @@ internal sealed class LogView : IDisposable
     /// <param name="LiveStart">Number of the first byte to take from the live file; the piece ends there.</param>
     /// <param name="Origin">Number that the live file's offset 0 has.</param>
     /// <param name="Emptied">The live file was emptied at LiveStart.</param>
-    private sealed record Layout(LogJournal Journal, long LiveStart, long Origin, bool Emptied);
+    private sealed record Layout(LogJournal Journal, long LiveStart, long Origin, bool Emptied)
+    {
+        /// <summary>What is in the newest piece is still in the live file.</summary>
+        public bool LacksNewest { get; init; }
+    }
+
+    private readonly record struct Piece(string Path, ulong Inode, long Length);
 }

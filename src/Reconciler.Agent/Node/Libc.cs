@@ -55,12 +55,15 @@ internal static unsafe partial class Libc
     public static bool IsUnsupported(IOException failure) => failure.HResult == Unsupported;
 
     /// <summary>Nothing but a hole in the first <paramref name="length"/> bytes.</summary>
-    public static bool StartsWithHole(SafeFileHandle file, long length)
+    public static bool StartsWithHole(SafeFileHandle file, long length) => HoleAtStart(file) is not { } hole || hole >= length;
+
+    /// <summary>Bytes before the first data; null = there is no data at all.</summary>
+    public static long? HoleAtStart(SafeFileHandle file)
     {
         var data = lseek(file, 0, SeekData);
-        if (data >= 0) return data >= length;
+        if (data >= 0) return data;
         var error = Marshal.GetLastPInvokeError();
-        return error == NoSuchOffset ? true : throw Failure("seek", "an open file", error);
+        return error == NoSuchOffset ? null : throw Failure("seek", "an open file", error);
     }
 
     /// <summary>Opens for reading and writing without the lock that .NET itself takes on every file it opens.</summary>

@@ -236,8 +236,15 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
     {
         var running = _view.Entries(entry => entry is { State: ContainerState.Running, Busy: false, LogBroken: false, Task.Stdout.Length: > 0 });
         var logs = running.Select(entry => new RunningLog(entry.Id, entry.Task!.Pid, new LogPaths(entry.Task.Stdout, entry.Task.Stderr))).ToList();
-        foreach (var id in _logs.FindBroken(logs, force)) _view.Change(id, entry => entry with { LogBroken = true });
+        foreach (var id in _logs.FindBroken(logs, force))
+        {
+            _view.Change(id, entry => entry with { LogBroken = true });
+            foreach (var entry in running.Where(entry => entry.Id == id)) _events.Writer.TryWrite(new RuntimeEvent.Changed(entry.Key, Exit: false));
+        }
     }
+
+    /// <summary>Containers that a full log disk stopped in the middle of a write; they are named as events. Looks as often as <see cref="LogFiles.FindBroken"/> says.</summary>
+    public void LookForBrokenLogs() => NoteBrokenLogs(force: false);
 
     /// <summary>Lets nothing out but <see cref="RuntimeException"/> and the caller's own cancellation.</summary>
     private static async Task<T> GuardAsync<T>(string what, Func<Task<T>> act, CancellationToken cancellation)

@@ -129,6 +129,8 @@ public sealed class SettingsTests : IDisposable
     [InlineData("embedded-containerd", "yes", "true or false")]
     [InlineData("log-max-size", "10", "65536")]
     [InlineData("log-max-size", "10MB", "10Mi")]
+    [InlineData("log-max-files", "0", "from 1 to 100")]
+    [InlineData("log-max-total", "10k", "1048576")]
     [InlineData("log-reserve", "95%", "0.9")]
     [InlineData("log-reserve", "7", "0.9")]
     [InlineData("log-reserve", "-1", "0.9")]
@@ -217,6 +219,8 @@ public sealed class SettingsTests : IDisposable
         ("registry-hosts-dir", ["/etc/certs.d/"], o => Assert.Equal("/etc/certs.d", o.RegistryHostsDir)),
         ("leader-election-namespace", ["kube-system"], o => Assert.Equal("kube-system", o.LeaderElectionNamespace)),
         ("log-max-size", ["1.5Mi"], o => Assert.Equal(1572864, o.LogMaxBytes)),
+        ("log-max-files", ["5"], o => Assert.Equal(5, o.LogMaxFiles)),
+        ("log-max-total", ["2Gi"], o => Assert.Equal(2L << 30, o.LogMaxTotal)),
         ("log-reserve", ["12%"], o => Assert.Equal(0.12, o.LogReserve)),
         ("metrics-address", ["[::1]:9808"], o => Assert.Equal(("[::1]:9808", true), (o.MetricsAddress!.ToString(), o.MetricsAddress.Given))),
         ("resync-interval", ["1m30s"], o => Assert.Equal(TimeSpan.FromSeconds(90), o.ResyncInterval)),

@@ -55,13 +55,70 @@ public sealed class LogCutterTests : IDisposable
         Assert.Equal(2 * Cap, new FileInfo(paths.Out).Length); // not due yet
         _time.Advance(TimeSpan.FromSeconds(5));
         cutter.LookAtAll(CancellationToken.None);
-        Assert.True(new FileInfo(paths.Out).Length < 4096 + 1);
-        Assert.Equal(Cap, new FileInfo(LogPaths.PieceOf(paths.Out)).Length);
+        Assert.InRange(new FileInfo(paths.Out).Length, 1, Cap + 4096);
+        Assert.InRange(new FileInfo(LogPaths.PieceOf(paths.Out)).Length, Cap - 4095, 2 * Cap);
 
         Fill(paths.Out, Cap);
         _time.Advance(TimeSpan.FromMilliseconds(200));
         cutter.LookAtAll(CancellationToken.None);
-        Assert.True(new FileInfo(paths.Out).Length < 4096 + 1);
+        Assert.InRange(new FileInfo(paths.Out).Length, 1, Cap + 4096);
+    }
+
+    [Theory]
+    [InlineData(1, 12)]
+    [InlineData(3, 2)]
+    [InlineData(3, 12)]
+    [InlineData(5, 12)]
+    public void So_many_files_of_the_size_stay_and_are_one_stretch(int files, int rounds)
+    {
+        var cutter = Cutter(_files, _time, files);
+        cutter.Sweep(CancellationToken.None);
+        var log = _files.Create("default", "web", "main", 1).Out;
+        var written = new MemoryStream();
+        for (var i = 0; i < rounds; i++)
+        {
+            // In one of the rounds more than all files may hold.
+            var some = System.Security.Cryptography.RandomNumberGenerator.GetBytes(i == 7 ? 9 * Cap : Cap + 1000);
+            written.Write(some);
+            File.AppendAllBytes(log, some);
+            _time.Advance(TimeSpan.FromSeconds(5));
+            cutter.LookAtAll(CancellationToken.None);
+        }
+
+        using var view = LogView.Open(log)!;
+        var kept = LogCutTests.ReadAll(view);
+        Assert.True(written.ToArray().AsSpan().EndsWith(kept));
+        Assert.InRange(LogPaths.PiecesOf(log).Count, 0, files - 1);
+        if (LogReserve.CanCollapse(_folder.Path)) Assert.Equal((written.Length - kept.Length, written.Length), view.Range());
+        Assert.All(LogPaths.PiecesOf(log), number => Assert.InRange(new FileInfo(LogPaths.PieceOf(log, number)).Length, 1, Cap));
+        Assert.InRange(kept.Length, Math.Min(written.Length, (files - 1) * (Cap - 4096)), files * Cap + 4096);
+    }
+
+    [Fact]
+    public void A_limit_of_the_node_takes_the_oldest_files_first_and_leaves_the_end_of_live_ones()
+    {
+        var ended = _files.Create("default", "web", "main", 1).Out;
+        Fill(ended, 900_000);
+        var live = _files.Create("default", "web", "main", 2).Out;
+        Fill(live, 400_000);
+        for (var number = 1; number <= 2; number++)
+        {
+            File.WriteAllBytes(LogPaths.PieceOf(live, number), new byte[300_000]);
+            File.SetLastWriteTimeUtc(LogPaths.PieceOf(live, number), DateTime.UnixEpoch);
+        }
+        var cutter = Cutter(_files, _time, total: 1_500_000);
+        cutter.Sweep(CancellationToken.None);
+
+        cutter.KeepReserve(CancellationToken.None); // 1.9 MB: the second piece and the first
+        Assert.False(File.Exists(LogPaths.PieceOf(live, 2)));
+        Assert.False(File.Exists(LogPaths.PieceOf(live, 1)));
+        Assert.Equal(900_000, new FileInfo(ended).Length);
+
+        Fill(live, 250_000);
+        _time.Advance(TimeSpan.FromMinutes(1));
+        cutter.KeepReserve(CancellationToken.None); // 1.55 MB
+        Assert.True(new FileInfo(ended).Length < 900_000);
+        Assert.Equal(650_000, new FileInfo(live).Length);
     }
 
     [Fact]
@@ -69,7 +126,7 @@ public sealed class LogCutterTests : IDisposable
     {
         for (var i = 1; i <= 5; i++) Fill(_files.Create("default", "web", "main", i).Out, 20_000);
         var newest = _files.PathsOf("default", "web", "main", 5).Out;
-        Assert.Throws<TimeoutException>(() => new LogCut(newest, step => _ = step == CutStep.PieceInPlace ? throw new TimeoutException() : 0)
+        Assert.Throws<TimeoutException>(() => new LogCut(newest, onStep: step => _ = step == CutStep.PieceInPlace ? throw new TimeoutException() : 0)
             .Run(LogReserve.CanCollapse(_folder.Path), Cap, 0, CancellationToken.None));
         File.WriteAllText(_files.PathsOf("default", "web", "main", 2).Out + ".1", "piece");
         File.WriteAllText(_files.PathsOf("default", "web", "gone", 2).Out.Replace("gone", "main", StringComparison.Ordinal).Replace("2.out", "1.out.cut", StringComparison.Ordinal), "journal");
@@ -133,10 +190,10 @@ public sealed class LogCutterTests : IDisposable
 
     private static void Fill(string log, int bytes) => File.AppendAllText(log, new string('x', bytes - 1) + "\n");
 
-    private LogCutter Cutter(LogFiles files, TimeProvider time) => new(
+    private LogCutter Cutter(LogFiles files, TimeProvider time, int maxFiles = 2, long? total = null) => new(
         files,
-        new NodeOptions { NodeName = "n", LogMaxBytes = Cap },
+        new NodeOptions { NodeName = "n", LogMaxBytes = Cap, LogMaxFiles = maxFiles },
         time,
         NullLogger<LogCutter>.Instance,
-        new LogReserve(_folder.Path, 0.05, () => _disk));
+        new LogReserve(_folder.Path, 0.05, total, () => _disk));
 }
