@@ -185,7 +185,8 @@ public sealed class LogCutTests : IDisposable
         {
             await using (var image = File.Create(_folder["image"])) image.SetLength(8 << 20);
             await Shell.OutputAsync("mkfs.ext4", "-q", "-b", "4096", "-m", "0", "-O", "^inline_data", _folder["image"]);
-            await Shell.OutputAsync("mount", "-o", "loop", _folder["image"], disk);
+            var mounted = await Shell.RunAsync("mount", ["-o", "loop", _folder["image"], disk]);
+            if (mounted.ExitCode != 0) Assert.Skip($"no loop device to be had: {mounted.Error}");
         }
         var collapses = LogReserve.CanCollapse(disk);
         Assert.Equal(type == "ext4", collapses);
