@@ -43,7 +43,7 @@ finish() {
   exit $?
 }
 
-scripts/install.sh containerd runc e2fsprogs docker-registry busybox-static git jq clang zlib1g-dev procps zstd lua5.4 || { failed=1; finish; }
+scripts/install.sh containerd runc e2fsprogs docker-registry busybox-static git jq clang zlib1g-dev procps zstd lua5.4 prometheus || { failed=1; finish; }
 
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }
 

@@ -241,7 +241,7 @@ public sealed class ClusterFixture : IAsyncLifetime
 
     public async Task<string> ControllerKubeconfigAsync() => await Api.KubeconfigForAsync(await Api.TokenForAsync("reconciler-system", "reconciler-controller"));
 
-    public RunningController StartController(string kubeconfig) => new(kubeconfig, Api[$"controller-{Names.Unique()}.log"]);
+    public RunningController StartController(string kubeconfig, params string[] flags) => new(kubeconfig, Api[$"controller-{Names.Unique()}.log"], flags);
 
     /// <summary>As a pod of the DaemonSet on that node: the rights of manifests/ and nothing else.</summary>
     public static async Task<string> AgentKubeconfigAsync(ApiServer api, string node) =>
@@ -263,10 +263,10 @@ public sealed class RunningController : IDisposable
     private readonly Process _process;
     private readonly string _log;
 
-    public RunningController(string kubeconfig, string log)
+    public RunningController(string kubeconfig, string log, params string[] flags)
     {
         _log = log;
-        _process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "exec \"$0\" controller --kubeconfig \"$1\" 2>>\"$2\" >&2 </dev/null", AgentNode.Binary, kubeconfig, log]))!;
+        _process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "log=$0; exec \"$@\" 2>>\"$log\" >&2 </dev/null", log, AgentNode.Binary, "controller", "--kubeconfig", kubeconfig, .. flags]))!;
     }
 
     public string Log => File.Exists(_log) ? File.ReadAllText(_log) : "";

@@ -1,5 +1,7 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Hosting;
+using Reconciler.Agent.Metrics;
 using Reconciler.Agent.Runtime;
 using Reconciler.Agent.State;
 using Reconciler.Core.Planning;
@@ -19,17 +21,24 @@ internal sealed partial class ClusterPart : IDisposable
     private readonly TimeProvider _time;
     private readonly ILoggerFactory _loggers;
     private readonly ILogger _logger;
+    private readonly Reflector _reflector;
 
     private ClusterPart(NodeOptions options, ClusterClient client, TimeProvider time, ILoggerFactory loggers)
     {
         (_options, _client, _time, _loggers, _logger) = (options, client, time, loggers, loggers.CreateLogger<ClusterPart>());
-        var reflector = new Reflector(
+        _reflector = new Reflector(
             client, KubernetesSource.WorkloadsPath, KubernetesSource.Selector(options.NodeName), time, Random.Shared.NextDouble, loggers.CreateLogger<Reflector>());
-        Source = new KubernetesSource(reflector, Declarations.ManifestOptionsOf(options), time, loggers.CreateLogger<KubernetesSource>());
+        Source = new KubernetesSource(_reflector, Declarations.ManifestOptionsOf(options), time, loggers.CreateLogger<KubernetesSource>());
         if (options.AcceptDataLoss) Source.AcceptLoss();
     }
 
     public KubernetesSource Source { get; }
+
+    public void Measure(Meter meter)
+    {
+        _client.Answered = new ClusterMetrics(meter).Add;
+        NodeMetrics.Add(meter, () => _reflector.Silence);
+    }
 
     /// <summary>Null when the options name no cluster.</summary>
     /// <exception cref="ClusterConfigException">There is no usable configuration.</exception>

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Reconciler.Agent.Metrics;
 using Reconciler.Core.Engine;
 using Reconciler.Core.Planning;
 using Reconciler.Sources.Kubernetes;
@@ -24,21 +25,29 @@ internal sealed partial class ControllerLoop : IDisposable
     private readonly Lock _lock = new();
     private readonly SetWorker _sets;
     private readonly WorkloadWorker _workloads;
+    private readonly ControllerMetrics _metrics;
     private ClusterLists _lists = ClusterLists.Nothing;
 
     /// <param name="client">The server.</param>
     /// <param name="leaseNamespace">Where the agents' Leases are.</param>
     /// <param name="time">Clock of all waits.</param>
+    /// <param name="metrics">Gets the waits in the queue.</param>
     /// <param name="loggers">For all parts.</param>
-    public ControllerLoop(ClusterClient client, string leaseNamespace, TimeProvider time, ILoggerFactory loggers)
+    public ControllerLoop(ClusterClient client, string leaseNamespace, TimeProvider time, ControllerMetrics metrics, ILoggerFactory loggers)
     {
-        (_client, _leaseNamespace, _time, _loggers) = (client, leaseNamespace, time, loggers);
+        (_client, _leaseNamespace, _time, _metrics, _loggers) = (client, leaseNamespace, time, metrics, loggers);
         _logger = loggers.CreateLogger<ControllerLoop>();
         _queue = new WorkQueue<WorkKey>(time);
         var live = new LiveChecks(client);
         _sets = new SetWorker(client, live, time, loggers.CreateLogger<SetWorker>());
         _workloads = new WorkloadWorker(client, live, time, loggers.CreateLogger<WorkloadWorker>());
     }
+
+    /// <summary>The cluster as it is known now.</summary>
+    public ClusterFacts Facts => _facts.Current;
+
+    /// <summary>Keys by what they wait for.</summary>
+    public QueueDepth Queued => _queue.Depth;
 
     /// <summary>Ends with <paramref name="leading"/>; no request of it is under way afterwards.</summary>
     public async Task RunAsync(CancellationToken leading)
@@ -95,6 +104,7 @@ internal sealed partial class ControllerLoop : IDisposable
         while (true)
         {
             using var lease = await _queue.TakeAsync(stop);
+            _metrics.Waited(lease.Waited);
             try
             {
                 await (lease.Key.IsSet ? _sets.RunAsync(lease, _facts.Current) : _workloads.RunAsync(lease, _facts.Current));

@@ -2,13 +2,14 @@ using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Commands.Output;
 using Reconciler.Agent.Hosting;
 using Reconciler.Agent.Http;
+using Reconciler.Agent.Metrics;
 using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Controller;
 
 /// <summary>One candidate: stands for election, and runs the loop whenever it leads.</summary>
 internal sealed partial class ControllerService(
-    ClusterClient client, string leaseNamespace, ElectionOptions election, TimeProvider time, ILoggerFactory loggers, ILogger<ControllerService> logger, ListenAddress? metrics = null)
+    ClusterClient client, string leaseNamespace, ElectionOptions election, TimeProvider time, ILoggerFactory loggers, ILogger<ControllerService> logger, ListenAddress? address = null)
 {
     private static readonly TimeSpan StuckAfter = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan UnansweredAfter = TimeSpan.FromSeconds(30);
@@ -19,12 +20,17 @@ internal sealed partial class ControllerService(
     {
         LogStarting(AgentService.Version, client.Server, election.Namespace, election.Name);
         var candidate = new LeaderElection(client, election, time, loggers.CreateLogger<LeaderElection>());
-        using var server = HttpServer.Open(Settings.MetricsAddress, metrics, HealthRoutes.Of(_ => Task.FromResult(Stuck(candidate)), () => Waiting(candidate)), time, loggers.CreateLogger<HttpServer>());
+        using var metrics = new AgentMetrics(time);
+        client.Answered = new ClusterMetrics(metrics.Meter).Add;
+        var own = new ControllerMetrics(metrics.Meter);
+        var routes = HealthRoutes.Of(_ => Task.FromResult(Stuck(candidate)), () => Waiting(candidate));
+        routes.Add("/metrics", metrics.AnswerAsync);
+        using var server = HttpServer.Open(Settings.MetricsAddress, address, routes, time, loggers.CreateLogger<HttpServer>());
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var serving = server.RunAsync(ended.Token);
         try
         {
-            await candidate.RunAsync(LeadAsync, stop);
+            await candidate.RunAsync(leading => LeadAsync(own, leading), stop);
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
@@ -48,10 +54,18 @@ internal sealed partial class ControllerService(
         _ => null,
     };
 
-    private async Task LeadAsync(CancellationToken leading)
+    private async Task LeadAsync(ControllerMetrics metrics, CancellationToken leading)
     {
-        using var loop = new ControllerLoop(client, leaseNamespace, time, loggers);
-        await loop.RunAsync(leading);
+        using var loop = new ControllerLoop(client, leaseNamespace, time, metrics, loggers);
+        metrics.Leads(loop);
+        try
+        {
+            await loop.RunAsync(leading);
+        }
+        finally
+        {
+            metrics.Leads(null);
+        }
     }
 
     [LoggerMessage(3701, LogLevel.Information, "reconciler {Version} controller of {Server}, Lease {Namespace}/{Name}")]

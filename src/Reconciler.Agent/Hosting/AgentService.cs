@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Cluster;
 using Reconciler.Agent.Http;
 using Reconciler.Agent.Logs;
+using Reconciler.Agent.Metrics;
 using Reconciler.Agent.Node;
 using Reconciler.Agent.Runtime;
 using Reconciler.Agent.State;
@@ -27,6 +28,7 @@ internal sealed partial class AgentService(
     private static readonly TimeSpan ProgressPeriod = TimeSpan.FromSeconds(1);
 
     private readonly ILogger _logger = loggers.CreateLogger("Agent");
+    private readonly AgentMetrics _metrics = new(time);
     private volatile ReconcileLoop? _loop;
 
     /// <summary>Why the agent ended by itself; null = it was told to.</summary>
@@ -34,6 +36,12 @@ internal sealed partial class AgentService(
 
     public static string Version { get; } =
         typeof(AgentService).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
+
+    public override void Dispose()
+    {
+        _metrics.Dispose();
+        base.Dispose();
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -68,9 +76,10 @@ internal sealed partial class AgentService(
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var health = new AgentHealth(TurnAsync, time);
         // Before anything is waited for: an agent that waits is alive and says for what.
-        using var metrics = HttpServer.Open(
-            Settings.MetricsAddress, options.MetricsAddress, HealthRoutes.Of(health.StuckAsync, health.Waiting), time, loggers.CreateLogger<HttpServer>());
-        await UntilOneEndsAsync(ended, metrics.RunAsync(ended.Token), ServeNodeAsync(health, ended.Token));
+        var routes = HealthRoutes.Of(health.StuckAsync, health.Waiting);
+        routes.Add("/metrics", _metrics.AnswerAsync);
+        using var server = HttpServer.Open(Settings.MetricsAddress, options.MetricsAddress, routes, time, loggers.CreateLogger<HttpServer>());
+        await UntilOneEndsAsync(ended, server.RunAsync(ended.Token), ServeNodeAsync(health, ended.Token));
     }
 
     private async Task ServeNodeAsync(AgentHealth health, CancellationToken stop)
@@ -79,6 +88,7 @@ internal sealed partial class AgentService(
             Path.Combine(options.StateDir, "agent.lock"), time, _logger, stop, holder => manager.Tell($"waiting: {holder} uses {options.StateDir}"));
         await using var sink = StateSink.Open(options.StateDir, Self(), time, loggers.CreateLogger<StateSink>());
         health.Show(sink);
+        NodeMetrics.Add(_metrics.Meter, sink);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var embedded = options.EmbeddedContainerd
             ? new EmbeddedContainerd(options.StateDir, options.HostRoot, time, loggers.CreateLogger<EmbeddedContainerd>()).RunAsync(ended.Token)
@@ -101,6 +111,7 @@ internal sealed partial class AgentService(
     private async Task ReconcileAsync(StateSink sink, CancellationToken stop)
     {
         using var cluster = ClusterPart.Open(options, time, loggers); // a configuration that cannot be used is told before anything waits
+        cluster?.Measure(_metrics.Meter);
         await using var client = await ConnectAsync(sink, stop);
         var server = await client.ServerAsync(stop);
         sink.SetPhase("WaitingForLock", "another agent serves this containerd and namespace");
@@ -109,11 +120,15 @@ internal sealed partial class AgentService(
             path, time, _logger, stop, holder => manager.Tell($"waiting: {holder} serves this containerd and namespace"));
 
         var files = new LogFiles(options.LogDir, time, options.HostRoot);
-        await using var runtime = new ContainerdRuntime(client, options, files, time, loggers.CreateLogger<ContainerdRuntime>());
+        await using var runtime = new ContainerdRuntime(client, options, files, time, loggers.CreateLogger<ContainerdRuntime>()) { Metrics = new RuntimeMetrics(_metrics.Meter) };
         IReadOnlyList<IDesiredSource> declaring = [.. Declarations.FoldersOf(options, time, loggers), .. cluster is null ? [] : new IDesiredSource[] { cluster.Source }];
-        var sources = declaring.Select(source => new ReportedSource(source, sink, loggers.CreateLogger<ReportedSource>()));
-        using var loop = new ReconcileLoop(runtime, sink, time, new ReconcileOptions { ResyncInterval = options.ResyncInterval, StopLimit = DrainLimit }, loggers.CreateLogger<ReconcileLoop>());
-        var cutter = new LogCutter(files, options, time, loggers.CreateLogger<LogCutter>()) { DiskWasShort = runtime.LookForBrokenLogs };
+        IReadOnlyList<ReportedSource> sources = [.. declaring.Select(source => new ReportedSource(source, sink, loggers.CreateLogger<ReportedSource>()))];
+        var work = new ReconcileOptions { ResyncInterval = options.ResyncInterval, StopLimit = DrainLimit, Metrics = _metrics.OfLoop() };
+        using var loop = new ReconcileLoop(runtime, sink, time, work, loggers.CreateLogger<ReconcileLoop>());
+        var cutter = new LogCutter(files, options, time, loggers.CreateLogger<LogCutter>()) { DiskWasShort = runtime.LookForBrokenLogs, Metrics = new LogMetrics(_metrics.Meter) };
+        NodeMetrics.Add(_metrics.Meter, runtime, loop);
+        NodeMetrics.Add(_metrics.Meter, sources);
+        NodeMetrics.Add(_metrics.Meter, options.LogDir);
 
         _loop = loop;
         sink.SetPhase("Running");
@@ -135,12 +150,13 @@ internal sealed partial class AgentService(
     private async Task<ContainerdClient> ConnectAsync(StateSink sink, CancellationToken stop)
     {
         var address = NodeConnection.AddressOf(options);
+        var calls = new CallMetrics(_metrics.Meter);
         var (pause, said) = (TimeSpan.FromMilliseconds(200), DateTimeOffset.MinValue);
         while (true)
         {
             try
             {
-                var client = await ContainerdClient.ConnectAsync(NodeConnection.ClientOptions(options, ConnectAttempt, time, loggers.CreateLogger<ContainerdClient>()), stop);
+                var client = await ContainerdClient.ConnectAsync(NodeConnection.ClientOptions(options, ConnectAttempt, time, loggers.CreateLogger<ContainerdClient>(), calls.Add), stop);
                 var version = await client.VersionAsync(stop);
                 LogConnected(version.Version, address);
                 return client;

@@ -14,7 +14,8 @@ internal static class NodeConnection
         return options.EmbeddedContainerd || (!options.ContainerdAddressGiven && File.Exists(embedded)) ? embedded : options.ContainerdAddress;
     }
 
-    public static ContainerdClientOptions ClientOptions(NodeOptions options, TimeSpan connectTimeout, TimeProvider time, ILogger? logger) => new()
+    public static ContainerdClientOptions ClientOptions(
+        NodeOptions options, TimeSpan connectTimeout, TimeProvider time, ILogger? logger, Action<EndedCall>? callEnded = null) => new()
     {
         Address = AddressOf(options),
         Namespace = options.ContainerdNamespace,
@@ -23,6 +24,7 @@ internal static class NodeConnection
         Registry = new RegistryOptions { PlainHttpHosts = options.PlainHttp, DockerConfigPath = options.DockerConfig, HostsDirectory = options.RegistryHostsDir },
         TimeProvider = time,
         Logger = logger,
+        CallEnded = callEnded,
     };
 
     /// <summary>For commands: a containerd that does not answer soon is an error with the remedy in it.</summary>

@@ -13,10 +13,14 @@ internal sealed partial class ReportedSource(IDesiredSource inner, StateSink sin
 
     public string Name => inner.Name;
 
+    /// <summary>Its newest state; null = none yet.</summary>
+    public SourceState? Last { get; private set; }
+
     public async IAsyncEnumerable<SourceState> WatchAsync([EnumeratorCancellation] CancellationToken cancellation)
     {
         await foreach (var state in inner.WatchAsync(cancellation))
         {
+            Last = state;
             Tell(state);
             yield return state;
         }

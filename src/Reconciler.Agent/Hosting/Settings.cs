@@ -81,7 +81,7 @@ internal static class Settings
     public static readonly Setting ResyncInterval = Single("resync-interval", "TIME", "period of the full list that corrects what events missed (default 60s)",
         (o, v) => o with { ResyncInterval = SettingValues.Duration(v, TimeSpan.FromSeconds(1), TimeSpan.FromHours(24)) });
 
-    public static readonly Setting MetricsAddress = Single("metrics-address", "ADDRESS:PORT", "where /healthz and /readyz are served; none = nowhere (default 127.0.0.1:9808)",
+    public static readonly Setting MetricsAddress = Single("metrics-address", "ADDRESS:PORT", "where /metrics, /healthz and /readyz are served; none = nowhere (default 127.0.0.1:9808)",
         (o, v) => o with { MetricsAddress = SettingValues.Listen(v) });
 
     /// <summary>What every command of a node has.</summary>

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Hosting;
+using Reconciler.Agent.Metrics;
 using Reconciler.Agent.Node;
 
 namespace Reconciler.Agent.Logs;
@@ -50,6 +51,8 @@ public sealed partial class LogCutter
 
     /// <summary>Told each round for some minutes after the log disk was short: containers whose shim met its end are to be looked for. Must not block.</summary>
     public Action? DiskWasShort { get; init; }
+
+    internal LogMetrics Metrics { get; init; } = LogMetrics.Unheard;
 
     /// <summary>Ends only by cancellation. A file that cannot be handled is told once and does not stop the others.</summary>
     public async Task RunAsync(CancellationToken cancellation)
@@ -132,7 +135,9 @@ public sealed partial class LogCutter
         var size = status.Size;
         if (size > _cap)
         {
-            CutOff(Cut(log, size, cancellation), log);
+            var cut = Cut(log, size, cancellation);
+            Metrics.Cut(cut);
+            CutOff(cut, log);
             _looks[log] = new Look(Libc.Status(log)?.Size ?? 0, _time.GetUtcNow(), _time.GetUtcNow() + Soonest);
             return;
         }
@@ -177,6 +182,7 @@ public sealed partial class LogCutter
                 LogReserve.Free(log, _collapses, cancellation);
                 var freed = size - (Libc.Status(log)?.Size ?? 0);
                 excess -= freed;
+                Metrics.Freed(Math.Max(0, freed)); // it may have grown meanwhile
                 if (isShort) FreedSpace(freed, log);
                 else KeptLimit(freed, log);
             });

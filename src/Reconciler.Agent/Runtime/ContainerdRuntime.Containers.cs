@@ -34,6 +34,7 @@ public sealed partial class ContainerdRuntime
                 var began = _time.GetUtcNow();
                 var pid = await StartAsync(action, id, image, labels, process, cancellation);
                 NoteStart(id, pid, began);
+                Metrics.Started(action, _time.GetUtcNow() - ExitBefore(spec.Key, id));
             }
             catch (Exception e)
             {
@@ -160,6 +161,10 @@ public sealed partial class ContainerdRuntime
             }
         }
     }
+
+    /// <summary>When the newest other container of the key ended; null = not known.</summary>
+    private DateTimeOffset? ExitBefore(ResourceKey key, string id) =>
+        _view.Entries(entry => entry.Key == key && entry.Id != id).Select(entry => entry.ToActual(explained: false).FinishedAt).Max();
 
     private Task FinishNoteAsync(string id) => _notes.TryGetValue(id, out var note) ? note : Task.CompletedTask;
 

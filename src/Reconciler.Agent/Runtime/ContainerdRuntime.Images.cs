@@ -57,7 +57,22 @@ public sealed partial class ContainerdRuntime
         // A record that someone else made stays theirs: what the agent did not fetch it does not remove.
         if (present is null or { Managed: true }) labels[Labels.ImageManagedBy] = Labels.Manager;
         using var board = _pulls.Begin(reference);
-        return await _client.PullImageAsync(reference, board, new PullOptions { Labels = labels }, cancellation);
+        var (began, outcome) = (_time.GetTimestamp(), "Cancelled");
+        try
+        {
+            var image = await _client.PullImageAsync(reference, board, new PullOptions { Labels = labels }, cancellation);
+            outcome = "Pulled";
+            return image;
+        }
+        catch (ContainerdException e)
+        {
+            outcome = RuntimeErrors.OfPull(e, "").Reason;
+            throw;
+        }
+        finally
+        {
+            Metrics.Pulled(board.Fetched, _time.GetElapsedTime(began), outcome);
+        }
     }
 
     /// <summary>A pull may move the tag; containers that run the digest behind it now must find it again after a crash.</summary>

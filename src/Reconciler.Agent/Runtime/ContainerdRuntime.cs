@@ -2,6 +2,7 @@ using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Hosting;
 using Reconciler.Agent.Logs;
+using Reconciler.Agent.Metrics;
 using Reconciler.Containerd;
 using Reconciler.Core.Model;
 using Reconciler.Core.Ports;
@@ -58,6 +59,13 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
         get => _view.Explained;
         init => _view.Explained = value;
     }
+
+    internal RuntimeMetrics Metrics { get; init; } = RuntimeMetrics.Unheard;
+
+    /// <summary>Restarts of every container there is, from memory.</summary>
+    internal IReadOnlyDictionary<ResourceKey, int> Restarts() => _view.Entries(_ => true)
+        .GroupBy(entry => entry.Key)
+        .ToDictionary(group => group.Key, group => group.Max(entry => Labels.Int(entry.Labels, Labels.Restarts)));
 
     /// <summary>The pulls under way, for <c>get images</c>.</summary>
     public IReadOnlyList<PullProgress> Snapshot() => _pulls.Snapshot();
@@ -238,7 +246,13 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
         var logs = running.Select(entry => new RunningLog(entry.Id, entry.Task!.Pid, new LogPaths(entry.Task.Stdout, entry.Task.Stderr))).ToList();
         foreach (var id in _logs.FindBroken(logs, force))
         {
-            _view.Change(id, entry => entry with { LogBroken = true });
+            var known = true;
+            _view.Change(id, entry =>
+            {
+                known = entry.LogBroken;
+                return entry with { LogBroken = true };
+            });
+            if (!known) Metrics.FoundBrokenLog();
             foreach (var entry in running.Where(entry => entry.Id == id)) _events.Writer.TryWrite(new RuntimeEvent.Changed(entry.Key, Exit: false));
         }
     }

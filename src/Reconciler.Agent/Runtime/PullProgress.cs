@@ -42,6 +42,15 @@ internal sealed class PullBoard(TimeProvider time)
 
         public List<ProgressInfo> Items { get; } = [];
 
+        /// <summary>Bytes that were not there before.</summary>
+        public long Fetched
+        {
+            get
+            {
+                lock (board._gate) return Items.Where(item => item.Ref != reference && item.StartedAt > DateTimeOffset.MinValue).Sum(item => item.Offset);
+            }
+        }
+
         public void Report(ProgressInfo value)
         {
             lock (board._gate)

@@ -25,6 +25,9 @@ public sealed record ServerInfo(string Uuid, long Pid);
 /// </summary>
 public sealed partial class ContainerdClient : IAsyncDisposable
 {
+    /// <summary>Name of the <see cref="System.Diagnostics.ActivitySource"/> with a span for each unary call; without a listener none is made.</summary>
+    public const string ActivitySourceName = "Reconciler.Containerd";
+
     /// <summary>containerd's own limit for a message in either direction.</summary>
     internal const int MaxMessageBytes = 16 * 1024 * 1024;
 
@@ -52,7 +55,7 @@ public sealed partial class ContainerdClient : IAsyncDisposable
             MaxReceiveMessageSize = MaxMessageBytes,
             MaxSendMessageSize = MaxMessageBytes,
         });
-        var invoker = _channel.CreateCallInvoker();
+        var invoker = _channel.CreateCallInvoker().Intercept(new CallObserver(options.CallEnded, options.TimeProvider));
         Services = new ContainerdServices(interceptor is null ? invoker : invoker.Intercept(interceptor));
         _headers = new Metadata { { "containerd-namespace", options.Namespace } };
     }

@@ -44,6 +44,9 @@ public sealed record ContainerdClientOptions
     /// <summary>Gets what nobody is told otherwise: reconnects, failed clean-up, failed hooks. Null = nothing is logged.</summary>
     public ILogger? Logger { get; init; }
 
+    /// <summary>Told of each unary call that ended, on any thread; must neither block nor throw. Null = nobody is.</summary>
+    public Action<EndedCall>? CallEnded { get; init; }
+
     internal CallLimits Limits { get; init; } = new();
 
     internal const string DefaultAddress = "/run/containerd/containerd.sock";

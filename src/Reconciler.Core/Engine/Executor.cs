@@ -32,7 +32,7 @@ public abstract record Outcome
 public sealed record Execution(Outcome Outcome, EquatableArray<NodeAction> Actions);
 
 /// <summary>Carries out plans; the only switch over <see cref="NodeAction"/>.</summary>
-public sealed class Executor(IContainerRuntime runtime, RuncGate gate)
+public sealed class Executor(IContainerRuntime runtime, RuncGate gate, LoopMetrics metrics)
 {
     /// <summary>Runs the actions in order and stops at the first that fails. Throws nothing for what the runtime says.</summary>
     /// <param name="plan">What to do.</param>
@@ -47,16 +47,19 @@ public sealed class Executor(IContainerRuntime runtime, RuncGate gate)
         {
             if (lease.IsCancellationRequested) return new Execution(new Outcome.Again("superseded"), [.. begun]);
             begun.Add(action);
+            using var step = metrics.Begin(action);
             try
             {
                 stale = await RunAsync(action, heal, lease, stop) ?? stale;
+                step.Done();
             }
             catch (RuntimeException e) when (e.Kind == RuntimeErrorKind.NotFound && Removes(action))
             {
-                // It went before us, which is what was wanted.
+                step.Done(); // it went before us, which is what was wanted
             }
             catch (RuntimeException e)
             {
+                step.Fail(e.Reason);
                 return new Execution(Failed(e), [.. begun]);
             }
             catch (OperationCanceledException) when (lease.IsCancellationRequested)

@@ -38,6 +38,7 @@ public sealed partial class ReconcileLoop
     private void Apply(SourceState state)
     {
         var change = _store.Apply(state);
+        options.Metrics.Declared(state.Source, state.NoticedAt);
         LogApplied(state.Source, state.Resources.Count, change.Keys.Count, state.Synced);
         foreach (var key in change.Keys)
         {
@@ -77,6 +78,7 @@ public sealed partial class ReconcileLoop
                 break;
             case RuntimeEvent.Gap gap:
                 LogGap(gap.Reason);
+                options.Metrics.Gap();
                 Volatile.Write(ref _recoverWanted, 1);
                 _lists.Writer.TryWrite(true);
                 break;
@@ -89,10 +91,12 @@ public sealed partial class ReconcileLoop
         {
             _lists.Reader.TryRead(out _);
             var recover = Interlocked.Exchange(ref _recoverWanted, 0) == 1;
+            var began = options.Metrics.Now;
             try
             {
                 if (recover) await runtime.RecoverAsync(stop);
                 await ListAsync(stop);
+                options.Metrics.Listed(began, done: true);
                 failures = 0;
                 _listed.TrySetResult();
                 await NextListAsync(stop);
@@ -101,6 +105,7 @@ public sealed partial class ReconcileLoop
             {
                 if (recover) Volatile.Write(ref _recoverWanted, 1);
                 var wait = Backoff.WhileUnavailable(++failures);
+                options.Metrics.Listed(began, done: false);
                 LogListFailed(e is RuntimeException ? null : e, e.Message, wait);
                 await Task.Delay(wait, time, stop);
             }

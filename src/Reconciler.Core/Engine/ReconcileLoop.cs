@@ -16,7 +16,7 @@ public sealed partial class ReconcileLoop(
     private const int MaxPasses = 10;
 
     private readonly WorkQueue<ResourceKey> _queue = new(time);
-    private readonly Executor _executor = new(runtime, new RuncGate(options.RuncSlots));
+    private readonly Executor _executor = new(runtime, new RuncGate(options.RuncSlots), options.Metrics);
     private readonly ConditionBook _book = new(status);
     private readonly TaskCompletionSource _listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private DesiredStore _store = new([]);
@@ -44,6 +44,9 @@ public sealed partial class ReconcileLoop(
     /// again and again, no key is taken: until then it is done at once.
     /// </summary>
     public Task TurnAsync(CancellationToken cancellation) => _listed.Task.IsCompleted ? _queue.TurnAsync(cancellation) : Task.CompletedTask;
+
+    /// <summary>Keys by what they wait for.</summary>
+    public QueueDepth Queued => _queue.Depth;
 
     public void Dispose() => _queue.Dispose();
 
@@ -82,6 +85,7 @@ public sealed partial class ReconcileLoop(
     private async Task ReconcileAsync(WorkLease<ResourceKey> lease, CancellationToken stop)
     {
         using (lease)
+        using (var pass = options.Metrics.Begin(lease.Key, lease.Waited))
         {
             try
             {
@@ -91,11 +95,14 @@ public sealed partial class ReconcileLoop(
                 status.Begin(planned);
                 var execution = await _executor.RunAsync(planned.Plan, lease.Token, stop);
                 if (HasRemoved(planned, execution)) await CleanAsync(stop);
+                pass.End(execution);
                 Settle(lease, planned, execution);
             }
             catch (RuntimeException e)
             {
-                Settle(lease, null, new Execution(Executor.Failed(e), []));
+                var failed = new Execution(Executor.Failed(e), []);
+                pass.End(failed);
+                Settle(lease, null, failed);
             }
             catch (OperationCanceledException) when (lease.Token.IsCancellationRequested)
             {
@@ -104,7 +111,9 @@ public sealed partial class ReconcileLoop(
             catch (Exception e)
             {
                 LogBug(e, lease.Key);
-                Settle(lease, null, new Execution(new Outcome.Retry(new Condition(false, ConditionReason.InternalError, e.Message)), []));
+                var failed = new Execution(new Outcome.Retry(new Condition(false, ConditionReason.InternalError, e.Message)), []);
+                pass.End(failed);
+                Settle(lease, null, failed);
             }
         }
     }

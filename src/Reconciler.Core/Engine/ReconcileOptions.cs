@@ -11,6 +11,9 @@ public sealed record ReconcileOptions
     /// <summary>0 to 1, drawn anew for each retry.</summary>
     public Func<double> Jitter { get; init; } = Random.Shared.NextDouble;
 
+    /// <summary>What counts and times it all.</summary>
+    public LoopMetrics Metrics { get; init; } = LoopMetrics.Unheard;
+
     /// <summary>How long passes under way may take to end once the loop is stopped.</summary>
     public TimeSpan StopLimit { get; init; } = TimeSpan.FromSeconds(4);
 }

@@ -6,14 +6,17 @@ public sealed class WorkLease<TKey> : IDisposable where TKey : notnull
     private readonly WorkQueue<TKey> _queue;
     private bool _completed;
 
-    internal WorkLease(WorkQueue<TKey> queue, TKey key, (int Attempt, int Passes, int Waits) counts, CancellationTokenSource source)
+    internal WorkLease(WorkQueue<TKey> queue, TKey key, (int Attempt, int Passes, int Waits) counts, TimeSpan waited, CancellationTokenSource source)
     {
-        (_queue, Key, Source) = (queue, key, source);
+        (_queue, Key, Waited, Source) = (queue, key, waited, source);
         (Attempt, Passes, Waits) = counts;
         Token = source.Token;
     }
 
     public TKey Key { get; }
+
+    /// <summary>From when the key was due to this lease.</summary>
+    public TimeSpan Waited { get; }
 
     /// <summary>Failures in a row so far.</summary>
     public int Attempt { get; }

@@ -13,6 +13,11 @@ public enum Trigger
     Declared,
 }
 
+/// <param name="Due">Would be taken now.</param>
+/// <param name="Later">Wait for their time.</param>
+/// <param name="Taken">Are worked on.</param>
+public readonly record struct QueueDepth(int Due, int Later, int Taken);
+
 /// <summary>
 /// Which key is looked at next, and when. A key is absent, queued for a time, or taken by one lease; what is added while it is
 /// taken queues it again afterwards. Exits go before everything else that is due.
@@ -102,6 +107,21 @@ public sealed class WorkQueue<TKey> : IDisposable where TKey : notnull
         }
     }
 
+    /// <summary>Keys by what they wait for, at this moment.</summary>
+    public QueueDepth Depth
+    {
+        get
+        {
+            lock (_lock)
+            {
+                var now = _time.GetUtcNow();
+                var due = _entries.Values.Count(entry => entry.Place is { } place && place.At <= now);
+                var taken = _entries.Values.Count(entry => entry.Lease is not null);
+                return new QueueDepth(due, _entries.Count - due - taken, taken);
+            }
+        }
+    }
+
     public void Dispose() => _timer.Dispose();
 
     internal void Complete(WorkLease<TKey> lease, Completion completion, TimeSpan? after)
@@ -132,9 +152,10 @@ public sealed class WorkQueue<TKey> : IDisposable where TKey : notnull
         {
             if (lane.Count == 0 || lane.Min.At > now) continue;
             var entry = _entries[lane.Min.Key];
+            var waited = now - lane.Min.At;
             lane.Remove(lane.Min);
             (entry.Place, entry.DueAt, entry.BackingOff, entry.IsExit) = (null, null, false, false);
-            return entry.Lease = new WorkLease<TKey>(this, entry.Key, (entry.Attempt, entry.Passes, entry.Waits), CancellationTokenSource.CreateLinkedTokenSource(stop));
+            return entry.Lease = new WorkLease<TKey>(this, entry.Key, (entry.Attempt, entry.Passes, entry.Waits), waited, CancellationTokenSource.CreateLinkedTokenSource(stop));
         }
         return null;
     }

@@ -25,6 +25,9 @@ public sealed record SourceState
     /// <summary>Why it is not synced; empty when it is.</summary>
     public string Doubt { get; init; } = "";
 
+    /// <summary>When the source noticed what is new in it; null = it does not say.</summary>
+    public DateTimeOffset? NoticedAt { get; init; }
+
     public ImmutableDictionary<ResourceKey, DesiredResource> Resources { get; init; } = ImmutableDictionary<ResourceKey, DesiredResource>.Empty;
 
     /// <summary>Source labels of which a part could not be read: nothing that carries one of them is removed.</summary>

@@ -43,6 +43,7 @@ public sealed partial class FolderSource(string folder, ManifestOptions options,
         var merge = NewMerge();
         SourceState? last = null;
         var saved = memory;
+        var noticed = time.GetUtcNow();
         while (true)
         {
             watch.Reset();
@@ -52,11 +53,11 @@ public sealed partial class FolderSource(string folder, ManifestOptions options,
             watch.Prune();
             if (listing.Doubt.Length == 0) cache.Retain(listing.Files.Select(file => file.Path).ToHashSet(StringComparer.Ordinal));
             var (state, next) = merge.Merge(listing, memory);
-            if (last is null || !SameState(last, state)) yield return state;
+            if (last is null || !SameState(last, state)) yield return state with { NoticedAt = noticed };
             last = state;
             memory = next;
             if (!memory.Equals(saved) && Save(lastGood, memory)) saved = memory;
-            await ChangeAsync(watch, root, scanned, listing.Again, cancellation);
+            noticed = await ChangeAsync(watch, root, scanned, listing.Again, cancellation);
         }
     }
 
@@ -67,18 +68,20 @@ public sealed partial class FolderSource(string folder, ManifestOptions options,
     internal static string PrefixOf(string flag) => $"file:{flag}/";
 
     /// <summary>Returns when the folder should be scanned again: a change that has become quiet, another root, or the time.</summary>
-    private async Task ChangeAsync(FolderWatch watch, RootIdentity? root, long scanned, bool again, CancellationToken cancellation)
+    /// <returns>When that was noticed.</returns>
+    private async Task<DateTimeOffset> ChangeAsync(FolderWatch watch, RootIdentity? root, long scanned, bool again, CancellationToken cancellation)
     {
         while (true)
         {
             await Task.WhenAny(watch.Changed, Task.Delay(RootCheck, time, cancellation));
             cancellation.ThrowIfCancellationRequested();
+            var noticed = time.GetUtcNow();
             if (watch.Changed.IsCompleted || RootIdentity.Of(_flag) != root)
             {
                 await QuietAsync(watch, cancellation);
-                return;
+                return noticed;
             }
-            if (again || time.GetElapsedTime(scanned) >= FullRescan) return;
+            if (again || time.GetElapsedTime(scanned) >= FullRescan) return noticed;
         }
     }
 

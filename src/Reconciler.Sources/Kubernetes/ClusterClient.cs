@@ -30,6 +30,9 @@ public sealed class ClusterClient : IDisposable
     /// <summary>Field manager of what this client applies.</summary>
     public string Program { get; }
 
+    /// <summary>Told the method of each request and the status of its answer, 0 = none came. Must neither block nor throw.</summary>
+    public Action<string, int>? Answered { get; set; }
+
     /// <summary>URL of the server, for messages.</summary>
     public string Server => _connection.Server.ToString();
 
@@ -125,8 +128,10 @@ public sealed class ClusterClient : IDisposable
         }
         catch (Exception e) when (IsBroken(e) && !cancellation.IsCancellationRequested)
         {
+            Answered?.Invoke(method.Method, 0);
             throw Broken(e);
         }
+        Answered?.Invoke(method.Method, (int)response.StatusCode);
         if (response.IsSuccessStatusCode) return response;
         using (response) throw await RefusedAsync(response, either);
     }

@@ -56,6 +56,7 @@ public sealed partial class KubernetesSource(Reflector reflector, ManifestOption
             yield return _merge.Remembered(memory, "the API server has not answered yet");
         for (ClusterState? state = null; await NextAsync(next, state is { IsListed: true } && memory.Regressed); )
         {
+            var noticed = time.GetUtcNow();
             if (next.IsCompleted)
             {
                 state = states.Current;
@@ -64,7 +65,7 @@ public sealed partial class KubernetesSource(Reflector reflector, ManifestOption
             var result = _merge.Merge(state!, memory, TakeAcceptance(state!));
             memory = result.Memory;
             var worth = !memory.SameObjects(saved) || (memory.ResourceVersion != saved.ResourceVersion && time.GetElapsedTime(savedAt) >= VersionSaved);
-            yield return result.State;
+            yield return result.State with { NoticedAt = noticed };
             Show(result); // now that the loop has it: Stopped must not be said of a deleted object while its keys are not taken back yet
             if (worth && Save(file, memory)) (saved, savedAt) = (memory, time.GetTimestamp()); // afterwards: nothing waits for the disk
         }

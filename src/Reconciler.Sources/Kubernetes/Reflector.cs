@@ -33,7 +33,7 @@ public sealed partial class Reflector(ClusterClient client, string path, string 
 
     private ClusterState _state = ClusterState.Nothing;
     private DateTimeOffset _noWatchListBefore = DateTimeOffset.MinValue;
-    private long _lastHeard;
+    private long _lastHeard = time.GetTimestamp();
 
     /// <summary>Since the last byte of any answer: a gauge for metrics.</summary>
     public TimeSpan Silence => time.GetElapsedTime(Volatile.Read(ref _lastHeard));

@@ -18,7 +18,7 @@ public sealed class ExecutorTests
     {
         _node = new FakeNode(_time);
         _runtime = new FakeRuntime(_node);
-        _executor = new Executor(_runtime, new RuncGate(1));
+        _executor = new Executor(_runtime, new RuncGate(1), LoopMetrics.Unheard);
         _node.Registry[Image] = Digest;
     }
 
@@ -124,7 +124,7 @@ public sealed class ExecutorTests
     public async Task Pulls_and_grace_hold_no_slot()
     {
         var gate = new RuncGate(1);
-        var executor = new Executor(_runtime, gate);
+        var executor = new Executor(_runtime, gate, LoopMetrics.Unheard);
         _node.Put(Of(Container()));
         using (await gate.EnterAsync(false, TestContext.Current.CancellationToken))
         {

@@ -102,7 +102,7 @@ internal sealed class Simulation
     private (FakeRuntime, Executor) NewAgent()
     {
         var runtime = new FakeRuntime(Node);
-        return (runtime, new Executor(runtime, new RuncGate(1)));
+        return (runtime, new Executor(runtime, new RuncGate(1), LoopMetrics.Unheard));
     }
 
     private static bool Names(Plan plan, string id) => plan.Actions.Any(action => IdOf(action) == id);

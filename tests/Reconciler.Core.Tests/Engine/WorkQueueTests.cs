@@ -289,6 +289,24 @@ public sealed class WorkQueueTests : IDisposable
     }
 
     [Fact]
+    public async Task It_tells_how_many_keys_wait_for_what_and_a_lease_how_long_its_key_was_due()
+    {
+        _queue.Add(A, Trigger.Declared);
+        _queue.Add(B, Trigger.Hint, Seconds(10));
+        Assert.Equal(new QueueDepth(Due: 1, Later: 1, Taken: 0), _queue.Depth);
+        _time.Advance(Seconds(3));
+
+        using var lease = await TakeAsync();
+
+        Assert.Equal(Seconds(3), lease.Waited);
+        Assert.Equal(new QueueDepth(Due: 0, Later: 1, Taken: 1), _queue.Depth);
+        _queue.Add(A, Trigger.Declared); // wanted again after the lease: still one key
+        Assert.Equal(new QueueDepth(Due: 0, Later: 1, Taken: 1), _queue.Depth);
+        _time.Advance(Seconds(7));
+        Assert.Equal(new QueueDepth(Due: 1, Later: 0, Taken: 1), _queue.Depth);
+    }
+
+    [Fact]
     public async Task A_lease_ends_once()
     {
         _queue.Add(A, Trigger.Hint);
