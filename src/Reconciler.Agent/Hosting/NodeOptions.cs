@@ -74,4 +74,7 @@ public sealed record NodeOptions
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
     public LogFormat LogFormat { get; init; }
+
+    /// <summary>Where spans are sent, the path included; null = none is made.</summary>
+    public Uri? OtlpEndpoint { get; init; }
 }

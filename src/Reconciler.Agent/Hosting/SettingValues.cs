@@ -143,6 +143,16 @@ internal static partial class SettingValues
         _ => throw new SettingException("text or json"),
     };
 
+    /// <summary>A collector's URL; the path of traces is added where it is missing (OTLP/HTTP specification, endpoint URLs).</summary>
+    public static Uri OtlpEndpoint(string value)
+    {
+        const string traces = "/v1/traces";
+        if (!Uri.TryCreate(value, UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https") || url.UserInfo.Length > 0 || url.Query.Length > 0 || url.Fragment.Length > 0)
+            throw new SettingException("a collector's http or https URL without user and query, e.g. http://127.0.0.1:4318; headers are taken from OTEL_EXPORTER_OTLP_HEADERS");
+        var path = url.AbsolutePath.TrimEnd('/');
+        return new Uri(url, path.EndsWith(traces, StringComparison.Ordinal) ? path : path + traces);
+    }
+
     private static string Text(TimeSpan span) => span.TotalHours >= 1
         ? string.Create(CultureInfo.InvariantCulture, $"{span.TotalHours:0}h")
         : string.Create(CultureInfo.InvariantCulture, $"{span.TotalSeconds:0}s");

@@ -37,6 +37,9 @@ internal static class Settings
     public static readonly Setting LogFormat = Single("log-format", "FORMAT", "the log's lines: text for people, json for programs (default text)",
         (o, v) => o with { LogFormat = SettingValues.Format(v) });
 
+    public static readonly Setting OtlpEndpoint = Single("otlp-endpoint", "URL", "collector that gets a span per pass, action and call, OTLP over HTTP (default OTEL_EXPORTER_OTLP_ENDPOINT, else none)",
+        (o, v) => o with { OtlpEndpoint = SettingValues.OtlpEndpoint(v) });
+
     public static readonly Setting Manifests = new("manifests", "DIR", "folder of YAML that declares what runs; repeatable", SettingShape.Repeatable, ApplyManifests);
 
     public static readonly Setting Kubernetes = new("kubernetes", "", "follow this node's NodeWorkloads in the cluster", SettingShape.Switch,
@@ -92,7 +95,7 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
-    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, MetricsAddress];
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, OtlpEndpoint, MetricsAddress];
 
     public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat, MetricsAddress];
 

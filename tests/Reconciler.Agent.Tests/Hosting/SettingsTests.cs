@@ -76,6 +76,7 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(LogLevel.Information, options.LogLevel);
         Assert.Equal(LogFormat.Text, options.LogFormat);
         Assert.Equal(("127.0.0.1:9808", false), (options.MetricsAddress!.ToString(), options.MetricsAddress.Given));
+        Assert.Null(options.OtlpEndpoint);
     }
 
     [Fact]
@@ -143,6 +144,8 @@ public sealed class SettingsTests : IDisposable
     [InlineData("metrics-address", "node-1:9808", "127.0.0.1:9808")]
     [InlineData("metrics-address", "127.0.0.1:65536", "127.0.0.1:9808")]
     [InlineData("metrics-address", "::1:9808", "[::1]:9808")]
+    [InlineData("otlp-endpoint", "collector:4318", "http or https URL")]
+    [InlineData("otlp-endpoint", "http://user:word@collector:4318", "OTEL_EXPORTER_OTLP_HEADERS")]
     [InlineData("docker-config", "", "a path")]
     [InlineData("registry-hosts-dir", "certs.d", "absolute path")]
     public void A_bad_value_is_named_with_its_place_and_what_is_right(string name, string value, string right)
@@ -160,6 +163,13 @@ public sealed class SettingsTests : IDisposable
         var variable = Assert.Throws<SettingException>(() => Read(variables: new() { [setting.Variable] = value })).Message;
         Assert.StartsWith($"{setting.Variable}: \"{value}\"", variable, StringComparison.Ordinal);
     }
+
+    [Theory]
+    [InlineData("http://c:4318", "http://c:4318/v1/traces")]
+    [InlineData("http://c:4318/", "http://c:4318/v1/traces")]
+    [InlineData("https://c/otlp/", "https://c/otlp/v1/traces")]
+    [InlineData("https://c/v1/traces", "https://c/v1/traces")]
+    public void The_path_of_traces_is_added_where_it_is_missing(string given, string endpoint) => Assert.Equal(endpoint, SettingValues.OtlpEndpoint(given).ToString());
 
     [Fact]
     public void The_client_gets_the_settings_of_registries()
@@ -208,6 +218,7 @@ public sealed class SettingsTests : IDisposable
         ("embedded-containerd", ["true"], o => Assert.True(o.EmbeddedContainerd)),
         ("log-level", ["debug"], o => Assert.Equal(LogLevel.Debug, o.LogLevel)),
         ("log-format", ["json"], o => Assert.Equal(LogFormat.Json, o.LogFormat)),
+        ("otlp-endpoint", ["http://127.0.0.1:4318"], o => Assert.Equal(new Uri("http://127.0.0.1:4318/v1/traces"), o.OtlpEndpoint)),
         ("manifests", ["a", "./b/"], o => Assert.Equal(["a", "./b/"], o.Manifests)),
         ("kubernetes", ["true"], o => Assert.True(o.Kubernetes)),
         ("kubeconfig", ["/etc/kubeconfig"], o => Assert.Equal("/etc/kubeconfig", o.Kubeconfig)),
