@@ -36,6 +36,7 @@ internal sealed class Agent : IAsyncDisposable
         start.Environment["RECONCILER_LOG_DIR"] = _folder["log"];
         start.Environment["RECONCILER_NODE_NAME"] = "bench";
         start.Environment["RECONCILER_METRICS_ADDRESS"] = "127.0.0.1:0";
+        start.Environment["RECONCILER_HTTP_ADDRESS"] = "127.0.0.1:0";
         start.Environment["RECONCILER_PLAIN_HTTP"] = _registry.Host;
         _process = Process.Start(start)!;
     }

@@ -148,6 +148,7 @@ public sealed class AgentNode : IAsyncDisposable
         ["RECONCILER_LOG_DIR"] = LogDir,
         ["RECONCILER_NODE_NAME"] = "node-1",
         ["RECONCILER_METRICS_ADDRESS"] = "none", // one machine, many agents
+        ["RECONCILER_HTTP_ADDRESS"] = "none",
         ["RECONCILER_PLAIN_HTTP"] = SharedRegistry.Host,
         ["NO_COLOR"] = "1",
     };

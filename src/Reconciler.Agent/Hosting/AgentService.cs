@@ -6,6 +6,7 @@ using Reconciler.Agent.Http;
 using Reconciler.Agent.Logs;
 using Reconciler.Agent.Metrics;
 using Reconciler.Agent.Node;
+using Reconciler.Agent.Page;
 using Reconciler.Agent.Runtime;
 using Reconciler.Agent.State;
 using Reconciler.Containerd;
@@ -29,6 +30,7 @@ internal sealed partial class AgentService(
 
     private readonly ILogger _logger = loggers.CreateLogger("Agent");
     private readonly AgentMetrics _metrics = new(time);
+    private readonly NodeWindow _window = new(time);
     private volatile ReconcileLoop? _loop;
 
     /// <summary>Why the agent ended by itself; null = it was told to.</summary>
@@ -79,7 +81,8 @@ internal sealed partial class AgentService(
         var routes = HealthRoutes.Of(health.StuckAsync, health.Waiting);
         routes.Add("/metrics", _metrics.AnswerAsync);
         using var server = HttpServer.Open(Settings.MetricsAddress, options.MetricsAddress, routes, time, loggers.CreateLogger<HttpServer>());
-        await UntilOneEndsAsync(ended, server.RunAsync(ended.Token), ServeNodeAsync(health, ended.Token));
+        using var page = HttpServer.Open(Settings.HttpAddress, options.HttpAddress, new PageFeed(_window, time).Routes(), time, loggers.CreateLogger<HttpServer>());
+        await UntilOneEndsAsync(ended, server.RunAsync(ended.Token), page.RunAsync(ended.Token), ServeNodeAsync(health, ended.Token));
     }
 
     private async Task ServeNodeAsync(AgentHealth health, CancellationToken stop)
@@ -89,6 +92,7 @@ internal sealed partial class AgentService(
         await using var sink = StateSink.Open(options.StateDir, Self(), time, loggers.CreateLogger<StateSink>());
         health.Show(sink);
         NodeMetrics.Add(_metrics.Meter, sink);
+        _window.Show(sink);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var embedded = options.EmbeddedContainerd
             ? new EmbeddedContainerd(options.StateDir, options.HostRoot, time, loggers.CreateLogger<EmbeddedContainerd>()).RunAsync(ended.Token)
@@ -131,6 +135,7 @@ internal sealed partial class AgentService(
         NodeMetrics.Add(_metrics.Meter, options.LogDir);
 
         _loop = loop;
+        _window.Show(loop, runtime);
         sink.SetPhase("Running");
         LogReady(client.Options.Address, options.ContainerdNamespace);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
@@ -159,6 +164,7 @@ internal sealed partial class AgentService(
                 var client = await ContainerdClient.ConnectAsync(NodeConnection.ClientOptions(options, ConnectAttempt, time, loggers.CreateLogger<ContainerdClient>(), calls.Add), stop);
                 var version = await client.VersionAsync(stop);
                 LogConnected(version.Version, address);
+                _window.Containerd = version.Version;
                 return client;
             }
             catch (ContainerdException e)
@@ -181,8 +187,7 @@ internal sealed partial class AgentService(
         using var timer = new PeriodicTimer(ProgressPeriod, time);
         while (await timer.WaitForNextTickAsync(stop))
         {
-            sink.SetPulls([.. runtime.Snapshot().Select(pull => new PullState(
-                pull.Reference, pull.StartedAt, [.. pull.Items.Select(item => new LayerState(item.Ref, item.Status, item.Offset, item.Total))]))]);
+            sink.SetPulls(PullState.Of(runtime.Snapshot()));
         }
     }
 

@@ -71,6 +71,9 @@ public sealed record NodeOptions
     /// <summary>Where health is served; null = nowhere.</summary>
     public ListenAddress? MetricsAddress { get; init; } = ListenAddress.Parse("127.0.0.1:9808", given: false);
 
+    /// <summary>Where the page is; null = nowhere.</summary>
+    public ListenAddress? HttpAddress { get; init; } = ListenAddress.Parse("127.0.0.1:9809", given: false);
+
     public LogLevel LogLevel { get; init; } = LogLevel.Information;
 
     public LogFormat LogFormat { get; init; }

@@ -87,6 +87,9 @@ internal static class Settings
     public static readonly Setting MetricsAddress = Single("metrics-address", "ADDRESS:PORT", "where /metrics, /healthz and /readyz are served; none = nowhere (default 127.0.0.1:9808)",
         (o, v) => o with { MetricsAddress = SettingValues.Listen(v) });
 
+    public static readonly Setting HttpAddress = Single("http-address", "ADDRESS:PORT", "where a page shows the node, read only; none = nowhere (default 127.0.0.1:9809)",
+        (o, v) => o with { HttpAddress = SettingValues.Listen(v) });
+
     /// <summary>What every command of a node has.</summary>
     public static readonly IReadOnlyList<Setting> Node =
         [ContainerdAddress, ContainerdNamespace, StateDir, LogDir, NodeName, HostRoot, EmbeddedContainerd, LogLevel];
@@ -95,7 +98,7 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
-    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, OtlpEndpoint, MetricsAddress];
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, OtlpEndpoint, MetricsAddress, HttpAddress];
 
     public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat, MetricsAddress];
 

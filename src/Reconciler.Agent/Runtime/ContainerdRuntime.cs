@@ -70,6 +70,12 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
     /// <summary>The pulls under way, for <c>get images</c>.</summary>
     public IReadOnlyList<PullProgress> Snapshot() => _pulls.Snapshot();
 
+    /// <summary>The node as it is known without asking containerd, each container with the process that it was made from.</summary>
+    public NodeObservation Remembered() => _view.Observation(explained: true);
+
+    /// <summary>Whether <see cref="Remembered"/> is the whole node: it has been listed since events were last missed.</summary>
+    public bool IsListed => _view.IsComplete;
+
     /// <inheritdoc/>
     public Task<NodeObservation> ListAsync(CancellationToken cancellation) => GuardAsync("list", async () =>
     {

@@ -80,9 +80,12 @@ internal sealed class NodeView(Cgroups cgroups, Func<string, string> cgroupOf, T
     }
 
     /// <summary>The whole node from memory.</summary>
-    public NodeObservation Observation()
+    public NodeObservation Observation() => Observation(Explained);
+
+    /// <param name="explained">With the recorded process of each container.</param>
+    public NodeObservation Observation(bool explained)
     {
-        lock (_gate) return NodeObservation.From(_containers.Values.Select(entry => entry.ToActual(Explained)), Unpacked());
+        lock (_gate) return NodeObservation.From(_containers.Values.Select(entry => entry.ToActual(explained)), Unpacked());
     }
 
     /// <summary>One key from memory.</summary>

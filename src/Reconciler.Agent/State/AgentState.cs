@@ -1,4 +1,5 @@
 using System.Text.Json.Serialization;
+using Reconciler.Agent.Runtime;
 using Reconciler.Core.Model;
 
 namespace Reconciler.Agent.State;
@@ -92,7 +93,11 @@ public sealed record KeyState
 /// <param name="Count">How often in a row.</param>
 public sealed record KeyEvent(DateTimeOffset At, bool Warning, string Text, int Count = 1);
 
-public sealed record PullState(string Reference, DateTimeOffset StartedAt, IReadOnlyList<LayerState> Layers);
+public sealed record PullState(string Reference, DateTimeOffset StartedAt, IReadOnlyList<LayerState> Layers)
+{
+    public static IReadOnlyList<PullState> Of(IEnumerable<PullProgress> pulls) =>
+        [.. pulls.Select(pull => new PullState(pull.Reference, pull.StartedAt, [.. pull.Items.Select(item => new LayerState(item.Ref, item.Status, item.Offset, item.Total))]))];
+}
 
 /// <param name="Ref">Digest of the blob.</param>
 /// <param name="Status">resolving, waiting, downloading, done, exists, unpacking, unpacked.</param>

@@ -11,12 +11,15 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
 {
     public const int MaxEvents = 20;
 
+    public const int MaxForgotten = 20;
+
     private static readonly TimeSpan MinimumPeriod = TimeSpan.FromMilliseconds(200);
     private static readonly TimeSpan RetryAfterFailure = TimeSpan.FromSeconds(5);
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ResourceKey, KeyState> _keys = [];
     private readonly HashSet<ResourceKey> _begun = [];
+    private readonly Queue<KeyState> _forgotten = [];
     private readonly SemaphoreSlim _signal = new(0);
     private readonly CancellationTokenSource _stop = new();
     private readonly string _path;
@@ -78,6 +81,18 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         {
             lock (_lock) return _agent;
         }
+    }
+
+    /// <summary>What state.json holds, or will in a moment.</summary>
+    public AgentState Snapshot()
+    {
+        lock (_lock) return new AgentState { Agent = _agent, Keys = [.. _keys.Values], Pulls = _pulls, Problems = [.. _problems.Values.SelectMany(lines => lines)] };
+    }
+
+    /// <summary>The last keys that were forgotten, at most <see cref="MaxForgotten"/>: what was done to them is told while the agent runs.</summary>
+    public IReadOnlyList<KeyState> Forgotten()
+    {
+        lock (_lock) return [.. _forgotten];
     }
 
     public void SetPhase(string phase, string message = "")
@@ -176,7 +191,10 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
     {
         lock (_lock)
         {
-            if (!_keys.Remove(key) & !_begun.Remove(key)) return;
+            var known = _keys.Remove(key, out var last);
+            if (!known & !_begun.Remove(key)) return;
+            if (last is not null) _forgotten.Enqueue(last);
+            if (_forgotten.Count > MaxForgotten) _forgotten.Dequeue();
             _dirty = true;
         }
         Changed.Raise();
@@ -238,7 +256,7 @@ public sealed partial class StateSink : IStatusSink, IAsyncDisposable
         lock (_lock)
         {
             (dirty, _dirty) = (_dirty, false);
-            state = new AgentState { Agent = _agent, Keys = [.. _keys.Values], Pulls = _pulls, Problems = [.. _problems.Values.SelectMany(lines => lines)] };
+            state = Snapshot();
         }
         try
         {

@@ -29,6 +29,9 @@ public sealed class DesiredState
         }
     }
 
+    /// <summary>Each source with its newest state, the one that wins first; null = it has not been read yet.</summary>
+    public IReadOnlyList<(string Name, SourceState? State)> Sources => [.. _sources.Select(source => (source, _states.GetValueOrDefault(source)))];
+
     public IReadOnlyCollection<ResourceKey> Keys => _declared.Keys;
 
     /// <summary>Keys of all declared containers.</summary>

@@ -39,6 +39,9 @@ public sealed partial class ReconcileLoop(
         }
     }
 
+    /// <summary>What the sources declare now.</summary>
+    public DesiredState Desired => _store.Current;
+
     /// <summary>
     /// Done once the loop has come round; one that hangs never does. Before the first full list, which is asked for under deadlines
     /// again and again, no key is taken: until then it is done at once.

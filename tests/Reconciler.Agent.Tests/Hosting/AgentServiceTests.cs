@@ -187,6 +187,7 @@ public sealed class AgentServiceTests : IAsyncLifetime
         "RECONCILER_NODE_NAME" => "node-1",
         "NOTIFY_SOCKET" => _notify,
         "WATCHDOG_USEC" => "1000000",
+        "RECONCILER_HTTP_ADDRESS" => "none",
         "RECONCILER_METRICS_ADDRESS" => _metrics, // one machine, many agents
         _ => null,
     };

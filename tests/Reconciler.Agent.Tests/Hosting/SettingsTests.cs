@@ -140,6 +140,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("resync-interval", "25h", "24h")]
     [InlineData("log-level", "verbose", "debug")]
     [InlineData("log-format", "xml", "text or json")]
+    [InlineData("http-address", "off", "or none")]
     [InlineData("metrics-address", "9808", "127.0.0.1:9808")]
     [InlineData("metrics-address", "node-1:9808", "127.0.0.1:9808")]
     [InlineData("metrics-address", "127.0.0.1:65536", "127.0.0.1:9808")]
@@ -233,6 +234,7 @@ public sealed class SettingsTests : IDisposable
         ("log-max-files", ["5"], o => Assert.Equal(5, o.LogMaxFiles)),
         ("log-max-total", ["2Gi"], o => Assert.Equal(2L << 30, o.LogMaxTotal)),
         ("log-reserve", ["12%"], o => Assert.Equal(0.12, o.LogReserve)),
+        ("http-address", ["none"], o => Assert.Null(o.HttpAddress)),
         ("metrics-address", ["[::1]:9808"], o => Assert.Equal(("[::1]:9808", true), (o.MetricsAddress!.ToString(), o.MetricsAddress.Given))),
         ("resync-interval", ["1m30s"], o => Assert.Equal(TimeSpan.FromSeconds(90), o.ResyncInterval)),
     ];
