@@ -26,9 +26,16 @@ internal sealed class PageFeed(NodeWindow window, TimeProvider time)
 
     public Dictionary<string, HttpHandler> Routes() => new(StringComparer.Ordinal)
     {
-        ["/"] = (_, _) => ValueTask.FromResult(PageDocument.Of(Current().Html, time.GetUtcNow())),
+        ["/"] = (_, _) => ValueTask.FromResult(Document()),
         ["/events"] = (_, stop) => ValueTask.FromResult(Events(stop)),
     };
+
+    private HttpAnswer Document()
+    {
+        var answer = PageDocument.Of(Current().Html, time.GetUtcNow());
+        if (Volatile.Read(ref _viewers) == 0) Forget();
+        return answer;
+    }
 
     private HttpAnswer Events(CancellationToken stop) => Volatile.Read(ref _viewers) >= MaxViewers
         ? HttpAnswer.Text(503, $"{MaxViewers} look already") with { Extra = ("Retry-After", "5") }

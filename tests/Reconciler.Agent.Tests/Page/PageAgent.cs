@@ -11,7 +11,9 @@ namespace Reconciler.Agent.Tests.Page;
 internal sealed class PageAgent : IAsyncDisposable
 {
     private readonly TempFolder _folder = new();
-    private string _address = "127.0.0.1:0";
+
+    /// <summary>Of no other test, so that nobody takes the port between two starts.</summary>
+    private string _address = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"127.{Random.Shared.Next(1, 255)}.{Random.Shared.Next(1, 255)}.{Random.Shared.Next(2, 255)}:0");
     private string _registries = "";
     private CancellationTokenSource? _stop;
     private Task<int> _run = Task.FromResult(0);
