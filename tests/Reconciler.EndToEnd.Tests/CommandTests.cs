@@ -6,6 +6,38 @@ namespace Reconciler.EndToEnd.Tests;
 public sealed class CommandTests
 {
     [Fact]
+    public async Task Get_watch_follows_what_happens_until_it_is_interrupted()
+    {
+        await using var node = await AgentNode.StartAsync();
+        node.Declare("web.yaml", Manifest.Sleepers("web", "one"));
+        var task = await node.RunningAsync("default-web-one");
+        var shown = Path.Combine(node.Folder, "watch");
+        var start = new System.Diagnostics.ProcessStartInfo("/bin/sh", ["-c", "exec \"$0\" get containers --watch >\"$1\"", AgentNode.Binary, shown]);
+        foreach (var (key, value) in node.Environment(null)) start.Environment[key] = value;
+        using var watch = System.Diagnostics.Process.Start(start)!;
+        try
+        {
+            await Eventually.UntilAsync(() => Lines().Any(line => line.Contains("Running", StringComparison.Ordinal)), "the container is shown");
+
+            Signals.Send(task.Pid, Signals.Kill);
+            await Eventually.UntilAsync(() => Lines().Any(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, _, _, "Running", "True", "1", ..]), "its restart is shown");
+            node.Withdraw("web.yaml");
+            await Eventually.UntilAsync(() => Lines().Any(line => line.Contains("Removed", StringComparison.Ordinal)), "its end is shown");
+
+            Assert.Single(Lines(), line => line.StartsWith("NAMESPACE", StringComparison.Ordinal));
+            Signals.Send(watch.Id, Signals.Interrupt);
+            await watch.WaitForExitAsync(TestContext.Current.CancellationToken).WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
+            Assert.Equal(0, watch.ExitCode);
+        }
+        finally
+        {
+            if (!watch.HasExited) watch.Kill();
+        }
+
+        string[] Lines() => File.Exists(shown) ? File.ReadAllLines(shown) : [];
+    }
+
+    [Fact]
     public async Task Plan_says_what_the_agent_then_does_and_why()
     {
         await using var node = await AgentNode.StartAsync(start: false);

@@ -5,6 +5,7 @@ using Reconciler.Agent.Hosting;
 using Reconciler.Containerd;
 using Reconciler.Core.Ports;
 using Reconciler.Sources.Kubernetes;
+using Reconciler.Sources.Manifests;
 
 namespace Reconciler.Agent.Commands;
 
@@ -30,7 +31,7 @@ public static class Cli
         {
             // An unknown command is told as such; that none was given is then no news.
             var errors = parsed.UnmatchedTokens.Count > 0 && parsed.Errors.Count > 1 ? parsed.Errors.Where(error => !error.Message.StartsWith("Required command", StringComparison.Ordinal)) : parsed.Errors;
-            foreach (var error in errors) console.Error.WriteLine($"reconciler: {error.Message}");
+            foreach (var error in errors) console.Error.WriteLine($"reconciler: {error.Message}{Hint(parsed, error.Message)}");
             console.Error.WriteLine($"See {Path(parsed)} --help");
             return parsed.CommandResult.Command.Name == ExecCommand.Name ? ExecCommand.OurFailure : Failed;
         }
@@ -81,6 +82,17 @@ public static class Cli
             console.Error.WriteLine($"reconciler: {e.Message}");
             return Failed;
         }
+    }
+
+    /// <summary>The command or flag that the unknown word is nearest to.</summary>
+    private static string Hint(ParseResult parsed, string message)
+    {
+        if (parsed.UnmatchedTokens.FirstOrDefault(token => message.Contains($"'{token}'", StringComparison.Ordinal)) is not { } unknown) return "";
+        var command = parsed.CommandResult.Command;
+        var known = unknown.StartsWith('-')
+            ? command.Options.Where(option => !option.Hidden).Select(option => option.Name)
+            : command.Subcommands.Where(child => !child.Hidden).Select(child => child.Name);
+        return Nearest.Find(unknown.Split('=')[0], [.. known]) is { } near ? $" Did you mean {near}?" : "";
     }
 
     private static string Path(ParseResult parsed)

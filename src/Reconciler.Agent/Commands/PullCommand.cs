@@ -35,7 +35,7 @@ internal static class PullCommand
             throw new CommandException(e.Message.Split(" (Parameter")[0]);
         }
         await using var client = await NodeConnection.ConnectAsync(options, console.Time, cancellation);
-        using var bars = console.Live ? new PullBars(console.Error, console.Time, () => Terminal.Size ?? (80, 24)) : null;
+        using var bars = console.Live ? new PullBars(console.Error, console.Time, () => Terminal.ErrorSize ?? (80, 24)) : null;
         var image = await client.PullImageAsync(normalised, bars ?? (IProgress<ProgressInfo>)new PullLines(console.Error), null, cancellation);
         bars?.Dispose();
         console.Out.WriteLine($"{image.Name} {image.Digest} {Units.Size(image.Size)}");

@@ -163,6 +163,11 @@ internal sealed partial class AgentService(
             {
                 var client = await ContainerdClient.ConnectAsync(NodeConnection.ClientOptions(options, ConnectAttempt, time, loggers.CreateLogger<ContainerdClient>(), calls.Add), stop);
                 var version = await client.VersionAsync(stop);
+                if (NodeConnection.TooOld(version.Version, address) is { } tooOld)
+                {
+                    await client.DisposeAsync();
+                    throw new SettingException(tooOld);
+                }
                 LogConnected(version.Version, address);
                 _window.Containerd = version.Version;
                 return client;

@@ -1,4 +1,5 @@
 using System.Text;
+using Reconciler.Sources.Manifests;
 using YamlDotNet.Core;
 using YamlDotNet.Core.Events;
 
@@ -60,7 +61,7 @@ internal sealed class ConfigFile
         if (parser.Current is not Scalar key) throw Wrong(parser.Current!, "the name of a setting");
         parser.MoveNext();
         var setting = Settings.All.FirstOrDefault(s => s.Name == key.Value)
-            ?? throw Wrong(key, $"a setting; \"{key.Value}\" is none{Nearest(key.Value)}");
+            ?? throw Wrong(key, $"a setting; \"{key.Value}\" is none{(Nearest.Find(key.Value.Replace('_', '-'), [.. Settings.All.Select(s => s.Name)]) is { } near ? $", did you mean {near}?" : "")}");
         var values = ParseValues(parser, setting);
         if (!_entries.TryAdd(setting.Name, (values, key.Start.Line))) throw Wrong(key, $"each setting once; {key.Value} is there twice");
     }
@@ -94,15 +95,6 @@ internal sealed class ConfigFile
         if (parser.Current is not Scalar scalar) throw Wrong(parser.Current!, right);
         parser.MoveNext();
         return scalar.Value;
-    }
-
-    private static string Nearest(string word)
-    {
-        var near = Settings.All.Select(s => s.Name)
-            .Where(name => name.StartsWith(word, StringComparison.Ordinal) || name.Replace("-", "", StringComparison.Ordinal).Equals(
-                word.Replace("-", "", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase))
-            .FirstOrDefault();
-        return near is null ? "" : $", did you mean {near}";
     }
 
     private SettingException Wrong(ParsingEvent at, string right) => new($"{Path}:{at.Start.Line}: right is: {right}");

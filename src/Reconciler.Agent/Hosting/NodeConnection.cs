@@ -14,6 +14,14 @@ internal static class NodeConnection
         return options.EmbeddedContainerd || (!options.ContainerdAddressGiven && File.Exists(embedded)) ? embedded : options.ContainerdAddress;
     }
 
+    /// <summary>Why that containerd cannot be used; null = it can, or its version says nothing.</summary>
+    public static string? TooOld(string version, string address)
+    {
+        var numbers = version.TrimStart('v').Split('.', '-', '~', '+');
+        if (numbers.Length < 2 || !int.TryParse(numbers[0], out var major) || !int.TryParse(numbers[1], out var minor)) return null;
+        return (major, minor).CompareTo((1, 6)) < 0 ? $"containerd {version} at {address} is too old: 1.6 or later is needed" : null;
+    }
+
     public static ContainerdClientOptions ClientOptions(
         NodeOptions options, TimeSpan connectTimeout, TimeProvider time, ILogger? logger, Action<EndedCall>? callEnded = null) => new()
     {

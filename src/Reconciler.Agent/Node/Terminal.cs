@@ -6,6 +6,7 @@ namespace Reconciler.Agent.Node;
 internal sealed unsafe partial class Terminal : IDisposable
 {
     private const int Input = 0;
+    private const int Error = 2;
     private const int Now = 0;
     private const nuint GetWindowSize = 0x5413;
 
@@ -29,14 +30,16 @@ internal sealed unsafe partial class Terminal : IDisposable
 
     public static bool IsInput => isatty(Input) == 1;
 
-    /// <summary>Null = it has none, as on a serial line.</summary>
-    public static (int Columns, int Rows)? Size
+    /// <summary>Size of the terminal behind standard input; null = it has none, as on a serial line.</summary>
+    public static (int Columns, int Rows)? Size => SizeOf(Input);
+
+    /// <summary>The same of standard error.</summary>
+    public static (int Columns, int Rows)? ErrorSize => SizeOf(Error);
+
+    private static (int Columns, int Rows)? SizeOf(int file)
     {
-        get
-        {
-            WindowSize size;
-            return ioctl(Input, GetWindowSize, &size) == 0 && size is { Columns: > 0, Rows: > 0 } ? (size.Columns, size.Rows) : null;
-        }
+        WindowSize size;
+        return ioctl(file, GetWindowSize, &size) == 0 && size is { Columns: > 0, Rows: > 0 } ? (size.Columns, size.Rows) : null;
     }
 
     public void Dispose()

@@ -1,7 +1,7 @@
 namespace Reconciler.Sources.Manifests;
 
 /// <summary>Finds what was probably meant.</summary>
-internal static class Nearest
+public static class Nearest
 {
     /// <summary>The known word with the fewest edits, at most a third of its length and at least one; null = none is near.</summary>
     public static string? Find(string word, ReadOnlySpan<string> known)

@@ -47,6 +47,52 @@ public sealed class ListsTests
     }
 
     [Fact]
+    public void Watching_shows_the_rows_that_changed_and_those_that_went()
+    {
+        var rows = ContainerRow.From(Node(), Memory(), agentAlive: true).Where(row => row.Key.Namespace == "default").ToList();
+        var changes = new RowChanges<ContainerRow>(Lists.Containers(wide: false, "edge", showProcess: false), OutputFormat.Table);
+
+        Assert.Equal("", changes.Next([], Now));
+        Assert.Equal(
+            """
+            NAMESPACE   WORKLOAD   CONTAINER   STATE     READY   RESTARTS   AGE    REASON          IMAGE
+            default     job        main        Exited    False   0          5m     Completed       127.0.0.1:5055/demo/busybox:1
+            default     web        server      Running   True    2          3d4h   Running         127.0.0.1:5055/demo/busybox:1
+            default     web        sidecar     Pending   False   0          42s    ImageNotFound   127.0.0.1:5055/demo/none:1
+
+            """,
+            changes.Next(rows, Now));
+        Assert.Equal("", changes.Next(rows, Now.AddMinutes(9))); // an age changes by itself
+        rows[1] = rows[1] with { State = "Exited", Reason = "CrashLoopBackOff" };
+        Assert.Equal(
+            "default     web        server      Exited    False   2          3d4h   CrashLoopBackOff   127.0.0.1:5055/demo/busybox:1\n", changes.Next(rows, Now.AddMinutes(9)));
+        rows.RemoveAt(0);
+        Assert.Equal(
+            "default     job        main        Removed   False   0          15m    Completed          127.0.0.1:5055/demo/busybox:1\n", changes.Next(rows, Now.AddMinutes(10)));
+        Assert.Equal("", changes.Next(rows, Now.AddMinutes(11)));
+    }
+
+    [Theory]
+    [InlineData("Json")]
+    [InlineData("Yaml")]
+    [InlineData("Name")]
+    public void Watching_in_other_forms_gives_an_item_per_change(string form)
+    {
+        var format = Enum.Parse<OutputFormat>(form);
+        var rows = ContainerRow.From(Node(), Memory(), agentAlive: true).Where(row => row.Workload == "job").ToList();
+        var changes = new RowChanges<ContainerRow>(Lists.Containers(wide: false, "edge", showProcess: false), format);
+
+        var first = changes.Next(rows, Now);
+        Assert.Equal("", changes.Next(rows, Now.AddMinutes(1)));
+        var last = changes.Next([], Now);
+
+        var start = format switch { OutputFormat.Json => "{\"namespace\":\"default\"", OutputFormat.Yaml => "---\nnamespace: default\n", _ => "container/default/job/main\n" };
+        Assert.StartsWith(start, first, StringComparison.Ordinal);
+        if (format == OutputFormat.Name) Assert.Equal("", last);
+        else Assert.Contains("Removed", last, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Json_holds_the_facts_the_reason_and_what_happened()
     {
         var rows = ContainerRow.From(Node(), Memory(), agentAlive: true);

@@ -239,6 +239,18 @@ public sealed class SettingsTests : IDisposable
         ("resync-interval", ["1m30s"], o => Assert.Equal(TimeSpan.FromSeconds(90), o.ResyncInterval)),
     ];
 
+    [Theory]
+    [InlineData("v1.5.9", true)]
+    [InlineData("1.4.13~ds1", true)]
+    [InlineData("v1.6.0-rc.1", false)]
+    [InlineData("1.6.20~ds1", false)]
+    [InlineData("v2.1.9", false)]
+    [InlineData("v10.0.0", false)]
+    [InlineData("unknown", false)]
+    [InlineData("", false)]
+    public void A_containerd_before_1_6_is_too_old(string version, bool tooOld) =>
+        Assert.Equal(tooOld ? $"containerd {version} at /s is too old: 1.6 or later is needed" : null, NodeConnection.TooOld(version, "/s"));
+
     private NodeOptions Read(Dictionary<string, string[]>? flags = null, Dictionary<string, string>? variables = null, string? config = null)
     {
         string? path = null;

@@ -9,18 +9,23 @@ internal sealed class Table(params string[] headers)
     private const string Empty = "<none>";
 
     private readonly List<string[]> _rows = [];
+    private readonly int[] _widths = [.. headers.Select(header => header.Length)];
 
-    public void Add(params string[] cells) => _rows.Add([.. cells.Select(cell => cell.Length == 0 ? Empty : cell)]);
-
-    public override string ToString()
+    public void Add(params string[] cells)
     {
-        var widths = headers.Select((header, i) => _rows.Select(row => row[i].Length).Append(header.Length).Max()).ToArray();
+        _rows.Add([.. cells.Select(cell => cell.Length == 0 ? Empty : cell)]);
+        for (var i = 0; i < _widths.Length; i++) _widths[i] = Math.Max(_widths[i], _rows[^1][i].Length);
+    }
+
+    /// <summary>The row added last, below a table that was printed before: columns may have become wider since, never narrower.</summary>
+    public string LastLine() => Line(_rows[^1]);
+
+    public override string ToString() => string.Concat(_rows.Prepend(headers).Select(Line));
+
+    private string Line(string[] row)
+    {
         var text = new StringBuilder();
-        foreach (var row in _rows.Prepend(headers))
-        {
-            for (var i = 0; i < row.Length - 1; i++) text.Append(row[i].PadRight(widths[i] + Gap));
-            text.Append(row[^1]).Append('\n');
-        }
-        return text.ToString();
+        for (var i = 0; i < row.Length - 1; i++) text.Append(row[i].PadRight(_widths[i] + Gap));
+        return text.Append(row[^1]).Append('\n').ToString();
     }
 }
