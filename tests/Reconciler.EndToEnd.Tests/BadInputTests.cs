@@ -24,6 +24,21 @@ public sealed class BadInputTests
     }
 
     [Fact]
+    public async Task A_state_dir_that_cannot_be_written_is_one_line_with_the_remedy()
+    {
+        using var folder = new TempFolder();
+        Directory.CreateDirectory(folder["ro"]);
+        Directory.CreateDirectory(folder["manifests"]);
+        await Shell.OutputAsync("mount", "-t", "tmpfs", "-o", "ro", "none", folder["ro"]);
+
+        var agent = await Shell.RunAsync(AgentNode.Binary, ["agent", "--manifests", folder["manifests"], "--state-dir", folder["ro/state"], "--metrics-address", "none"]);
+
+        Assert.Equal(1, agent.ExitCode);
+        var line = Assert.Single(agent.Error.Split('\n'), line => line.StartsWith("reconciler: ", StringComparison.Ordinal));
+        Assert.Contains($"--state-dir {folder["ro/state"]} cannot be written, give --state-dir a folder on a disk that can be written: Read-only file system", line, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_missing_folder_is_a_doubt_and_an_empty_one_a_wish()
     {
         await using var node = await AgentNode.StartAsync();

@@ -198,8 +198,19 @@ internal sealed partial class AgentService(
 
     private void PrepareStateDir()
     {
-        Directory.CreateDirectory(options.StateDir, Private);
-        File.SetUnixFileMode(options.StateDir, Private);
+        try
+        {
+            Directory.CreateDirectory(options.StateDir, Private);
+            File.SetUnixFileMode(options.StateDir, Private);
+            var probe = Path.Combine(options.StateDir, ".probe");
+            File.WriteAllText(probe, "");
+            File.Delete(probe);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            var remedy = Environment.IsPrivilegedProcess ? "give --state-dir a folder on a disk that can be written" : "run as root";
+            throw new SettingException($"{Settings.StateDir.Flag} {options.StateDir} cannot be written, {remedy}: {e.Message}");
+        }
     }
 
     private AgentProcess Self() => new()

@@ -46,7 +46,8 @@ internal static class NodeConnection
         }
         catch (ContainerdException e)
         {
-            throw new Commands.CommandException($"containerd: {e.Message} (is it running? --containerd-address names another socket)");
+            var remedy = e.Message.Contains("permission denied", StringComparison.Ordinal) ? "run as root" : "is it running? --containerd-address names another socket";
+            throw new Commands.CommandException($"containerd: {e.Message} ({remedy})");
         }
     }
 }
