@@ -105,7 +105,7 @@ public sealed class TraceExportTests : IAsyncLifetime
         [
             "-c", "log=$0; exec \"$@\" 2>>\"$log\" >&2 </dev/null", _folder["log"],
             Path.Combine(AppContext.BaseDirectory, "reconciler"), "agent", "--manifests", _folder["manifests"], "--containerd-address", _daemon.Address, "--containerd-namespace", _daemon.Namespace,
-            "--state-dir", _folder["state"], "--log-dir", _folder["logs"], "--node-name", "node-1", "--metrics-address", "none", .. flags,
+            "--state-dir", _folder["state"], "--log-dir", _folder["logs"], "--node-name", "node-1", "--metrics-address", "none", "--http-address", "none", .. flags,
         ])
         {
             Environment = { [setting.StartsWith('-') ? "NO_COLOR" : setting] = setting.StartsWith('-') ? "1" : endpoint },
