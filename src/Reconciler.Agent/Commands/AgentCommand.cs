@@ -64,6 +64,7 @@ internal static partial class AgentCommand
         using var traces = TraceExport.Start(options);
         using var host = builder.Build();
         var agent = host.Services.GetRequiredService<AgentService>();
+        var logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent"); // the host ends with its services
         try
         {
             await host.RunAsync(cancellation);
@@ -75,7 +76,7 @@ internal static partial class AgentCommand
         if (agent.Failure is null) return Cli.Done;
         if (options.LogFormat == LogFormat.Json)
         {
-            LogEnded(host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent"), agent.Failure, agent.Failure.Message);
+            LogEnded(logger, agent.Failure, agent.Failure.Message);
             return Cli.Failed;
         }
         console.Error.WriteLine($"reconciler: the agent cannot go on: {agent.Failure.Message}");

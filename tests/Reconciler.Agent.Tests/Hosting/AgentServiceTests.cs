@@ -160,6 +160,21 @@ public sealed class AgentServiceTests : IAsyncLifetime
         Assert.Contains($"the agent cannot go on: --metrics-address: cannot listen on {_metrics}: another process has this port; give another", error, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task With_logs_as_json_its_last_words_are_json_too()
+    {
+        using var taken = new System.Net.Sockets.TcpListener(System.Net.IPAddress.Loopback, 0);
+        taken.Start();
+        _metrics = taken.LocalEndpoint.ToString()!;
+
+        var (code, _, error) = await RunAsync("agent", "--manifests", _folder["manifests"], "--log-format", "json");
+
+        Assert.Equal(1, code);
+        var lines = error.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonNode.Parse(line)!).ToList();
+        Assert.Equal(("critical", 1106), ((string?)lines[^1]["level"], (int?)lines[^1]["event"]));
+        Assert.Contains(_metrics, (string?)lines[^1]["fields"]!["error"], StringComparison.Ordinal);
+    }
+
     private SharedText Start(string stateDir)
     {
         var log = new SharedText();
