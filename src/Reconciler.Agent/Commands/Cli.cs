@@ -43,7 +43,7 @@ public static class Cli
         return await GuardAsync(console, () => parsed.InvokeAsync(invocation, cancellation), cancellation);
     }
 
-    private static RootCommand Build(CliConsole console)
+    internal static RootCommand Build(CliConsole console)
     {
         var root = new RootCommand("Keeps the containers and images of one Linux node as declared, on containerd.")
         {
