@@ -18,9 +18,7 @@ if fits "$folder"; then
   exit 0
 fi
 [ "$(id -u)" -eq 0 ] || { echo "scripts/containerd-versions.sh: run as root, apt needs it" >&2; exit 1; }
-mirror=$(awk '/^URIs:/ {print $2; exit}' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true)
-[ -n "$mirror" ] || mirror=$(awk '$1 == "deb" {for (i = 2; i <= NF; i++) if ($i ~ /^https?:/) {print $i; exit}}' /etc/apt/sources.list 2>/dev/null || true)
-[ -n "$mirror" ] || { echo "scripts/containerd-versions.sh: no Debian mirror in /etc/apt/sources.list.d/debian.sources or /etc/apt/sources.list" >&2; exit 1; }
+mirror=$("$(dirname "$0")/mirror.sh")
 
 mkdir -p "${folder%/*}"
 work=$(mktemp -d "${folder%/*}/fetch-XXXXXX")

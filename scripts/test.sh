@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds everything and runs every test on real servers. The last line is "N passed, N failed".
-# Usage: sudo scripts/test.sh [PROJECT...]      PROJECT: Core, Containerd, Sources, Agent, EndToEnd
+# Usage: sudo scripts/test.sh [PROJECT...]      PROJECT: Core, Containerd, Sources, Agent, EndToEnd; only when named: VM, a whole machine in qemu
 set -u
 cd "$(dirname "$0")/.."
 [ "$(id -u)" -eq 0 ] || { echo "scripts/test.sh: run as root, containers need it" >&2; exit 1; }
@@ -65,7 +65,7 @@ if ! dotnet build Reconciler.sln -c Release --nologo -v q >"$build" 2>&1; then
   finish
 fi
 case " ${projects[*]} " in
-  *" EndToEnd "*)
+  *" EndToEnd "* | *" VM "*)
     step "image" # with the binary that the end-to-end tests run
     scripts/image.sh || { failed=1; finish; }
     ;;
@@ -103,7 +103,22 @@ again() { # again SERIES PROJECT ARGUMENT...: the tests of a project on another 
   fi
 }
 
+machine() { # the package on a whole machine; its last line is "VM: N passed, N failed"
+  local log="$root/VM.log" ok bad
+  step VM
+  { timeout -k 30 2700 scripts/test-vm.sh 2>&1 | tee "$log"; } &
+  wait $!
+  ok=$(sed -n 's/^VM: \([0-9]*\) passed, .*/\1/p' "$log" | tail -n 1)
+  bad=$(sed -n 's/^VM: .* \([0-9]*\) failed$/\1/p' "$log" | tail -n 1)
+  passed=$((passed + ${ok:-0}))
+  failed=$((failed + ${bad:-1})) # it ended without a word
+}
+
 for project in "${projects[@]}"; do
+  if [ "$project" = VM ]; then
+    machine
+    continue
+  fi
   [ "$project" != Containerd ] || containerd --version
   run "$project" "$project"
   case "$project" in
