@@ -112,12 +112,14 @@ internal sealed partial class RandomModel
     private async Task KillProcessAsync(Place place)
     {
         Note($"SIGKILL for the process of {place.Id}");
+        place.ExitedIn = Volatile.Read(ref _restarts);
         Testing.Signals.Send(place.Pid, Testing.Signals.Kill);
         place.State = await ExitAsync(place, 137);
     }
 
     private async Task KillAsync(Place place)
     {
+        place.ExitedIn = Volatile.Read(ref _restarts);
         // Asking again does no harm.
         while (!await TryAsync($"kill {place.Id}", () => Client.KillAsync(place.Id, 9, all: true, Stop))) await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Stop);
         place.State = await ExitAsync(place, 137);

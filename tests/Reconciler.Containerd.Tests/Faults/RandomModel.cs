@@ -24,6 +24,9 @@ internal sealed partial class RandomModel : IAsyncDisposable
     private int _steps;
     private int _odd;
 
+    /// <summary>Odd while the daemon restarts.</summary>
+    private int _restarts;
+
     private RandomModel(int seed, ContainerdDaemon daemon)
     {
         Daemon = daemon;
@@ -81,6 +84,8 @@ internal sealed partial class RandomModel : IAsyncDisposable
     {
         Proxy.Heal();
         await using var healthy = await ContainerdClient.ConnectAsync(Options(Daemon.Address), Stop);
+        // Newer daemons drop a task without processes when they start: what ended before a restart, or while one began, may have none.
+        foreach (var place in _places.Where(place => place.State == State.Exited && (place.ExitedIn % 2 == 1 || place.ExitedIn != _restarts))) place.State = State.Unsure;
         foreach (var place in _places.Where(place => place.State == State.Unsure)) await FinishAsync(healthy, place);
         foreach (var image in _images.Where(image => image.IsThere is null)) image.IsThere = await healthy.GetImageAsync(image.Reference, Stop) is not null;
 
@@ -187,11 +192,13 @@ internal sealed partial class RandomModel : IAsyncDisposable
         try
         {
             Note("restart of containerd");
+            Interlocked.Increment(ref _restarts);
             await Daemon.KillAsync();
             await Daemon.StartAgainAsync();
         }
         finally
         {
+            Interlocked.Increment(ref _restarts);
             _restart.Release();
         }
     }
@@ -240,6 +247,9 @@ internal sealed partial class RandomModel : IAsyncDisposable
         public int Pid { get; set; }
 
         public bool Streams { get; set; }
+
+        /// <summary>The count of restarts before its process was sent its end.</summary>
+        public int ExitedIn { get; set; }
 
         public void Renew() => _incarnation++;
     }
