@@ -70,7 +70,7 @@ public sealed partial class LogCutter
                 }
                 LookAtAll(cancellation);
                 Guard(_files.Folder, () => KeepReserve(cancellation));
-                if (_files.WasDiskShort) DiskWasShort?.Invoke();
+                if (_files.WasDiskShort && DiskWasShort is { } look) Guard(_files.Folder, look);
                 await Task.Delay(UntilNextLook(sweep), _time, cancellation);
             }
         }

@@ -122,6 +122,33 @@ public sealed class LogCutterTests : IDisposable
     }
 
     [Fact]
+    public async Task A_look_for_broken_logs_that_fails_ends_nothing()
+    {
+        _disk = (1, 100);
+        var looks = 0;
+        var cutter = new LogCutter(
+            new LogFiles(_folder.Path, TimeProvider.System),
+            new NodeOptions { NodeName = "n", LogMaxBytes = Cap },
+            TimeProvider.System,
+            NullLogger<LogCutter>.Instance,
+            new LogReserve(_folder.Path, 0.05, disk: () => _disk))
+        {
+            DiskWasShort = () =>
+            {
+                Interlocked.Increment(ref looks);
+                throw new IOException("no /proc");
+            },
+        };
+        using var stop = new CancellationTokenSource();
+        var cutting = Task.Run(() => cutter.RunAsync(stop.Token), TestContext.Current.CancellationToken);
+
+        await Eventually.UntilAsync(() => cutting.IsCompleted || Volatile.Read(ref looks) > 1, "it looks again");
+        await stop.CancelAsync();
+        await cutting;
+        Assert.True(looks > 1);
+    }
+
+    [Fact]
     public void Three_incarnations_stay_and_a_sweep_finishes_what_was_interrupted()
     {
         for (var i = 1; i <= 5; i++) Fill(_files.Create("default", "web", "main", i).Out, 20_000);
