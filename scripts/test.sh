@@ -45,7 +45,7 @@ finish() {
 
 scripts/install.sh containerd runc e2fsprogs docker-registry busybox-static git jq clang zlib1g-dev procps zstd lua5.4 prometheus || { failed=1; finish; }
 case " ${projects[*]} " in
-  *" Agent "*) scripts/install.sh chromium || { failed=1; finish; } ;; # the page is looked at
+  *" Agent "*) scripts/install.sh chromium zsh || { failed=1; finish; } ;; # the page is looked at, completion typed into
 esac
 
 step() { printf '\n== %s (%ss)\n' "$1" "$SECONDS"; }

@@ -21,13 +21,14 @@ internal static class CompletionCommand
 
     private const string Zsh = """
         #compdef reconciler
-        # zsh completion of reconciler
+        # zsh completion of reconciler: compinit loads it from a folder in fpath, or it is sourced after compinit
         _reconciler() {
-          local -a words_here
-          words_here=("${(@f)$("${words[1]}" "[suggest:$CURSOR]" "$BUFFER" 2>/dev/null)}")
-          [[ -n "${words_here[*]}" ]] && compadd -- "${words_here[@]}" || _files
+          local line="${(j: :)words[1,CURRENT-1]} $PREFIX"
+          local -a found=(${(f)"$("${words[1]}" "[suggest:${#line}]" "$line" 2>/dev/null)"})
+          compadd -a found || _files
         }
-        compdef _reconciler reconciler
+        # Loaded by compinit this file is the function's first call; all it defines would complete nothing then.
+        if [[ "${funcstack[1]}" == _reconciler ]]; then _reconciler "$@"; else compdef _reconciler reconciler; fi
 
         """;
 
