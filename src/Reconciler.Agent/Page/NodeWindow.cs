@@ -38,7 +38,7 @@ internal sealed class NodeWindow(TimeProvider time)
     {
         var (desired, observed) = (work.Loop.Desired, work.Runtime.Remembered());
         var records = observed.Resources.Values.Where(actual => actual.Image is not null).ToDictionary(actual => actual.Image!.Reference, actual => actual.Image!);
-        var present = records.ToDictionary(record => record.Key, record => new ImageFacts(record.Key, record.Value.Digest, 0, null));
+        var present = records.ToDictionary(record => record.Key, record => new ImageFacts(record.Key, record.Value.Digest, record.Value.Size, null));
         var plans = NodePlanner.PlanAll(desired, observed, time.GetUtcNow());
         var memory = sight.State with { Pulls = PullState.Of(work.Runtime.Snapshot()), Keys = [.. sight.State.Keys, .. NotBegun(plans, sight.State)] };
         return sight with

@@ -22,6 +22,7 @@ internal sealed class PageFeed(NodeWindow window, TimeProvider time)
     private readonly Lock _lock = new();
     private View? _view;
     private long _madeAt;
+    private TimeSpan _pause = Fresh;
     private int _viewers;
 
     public Dictionary<string, HttpHandler> Routes() => new(StringComparer.Ordinal)
@@ -29,6 +30,9 @@ internal sealed class PageFeed(NodeWindow window, TimeProvider time)
         ["/"] = (_, _) => ValueTask.FromResult(Document()),
         ["/events"] = (_, stop) => ValueTask.FromResult(Events(stop)),
     };
+
+    /// <summary>How long a rendering is good for: one of a thousand containers must not keep the node busy while someone looks.</summary>
+    internal static TimeSpan PauseAfter(TimeSpan rendering) => TimeSpan.FromTicks(Math.Clamp(rendering.Ticks * 20, Fresh.Ticks, Silence.Ticks));
 
     private HttpAnswer Document()
     {
@@ -73,9 +77,11 @@ internal sealed class PageFeed(NodeWindow window, TimeProvider time)
     {
         lock (_lock)
         {
-            if (_view is { } known && time.GetElapsedTime(_madeAt) < Fresh) return known;
+            if (_view is { } known && time.GetElapsedTime(_madeAt) < _pause) return known;
+            var began = time.GetTimestamp();
             var html = PageView.Of(window.Look());
             _madeAt = time.GetTimestamp();
+            _pause = PauseAfter(time.GetElapsedTime(began, _madeAt));
             return _view?.Html == html ? _view : _view = new View(html);
         }
     }

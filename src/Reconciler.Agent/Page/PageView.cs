@@ -113,7 +113,7 @@ internal static class PageView
         html.Add($"<section id=\"images\" aria-labelledby=\"h-images\"><h2 id=\"h-images\">Images</h2>");
         if (rows.Count == 0) html.Add($"<p class=\"none\">No images.</p></section>");
         if (rows.Count == 0) return;
-        html.Add($"<table><thead><tr><th scope=\"col\">Image</th><th scope=\"col\">State</th><th scope=\"col\">Digest</th><th scope=\"col\">Used by</th></tr></thead><tbody>");
+        html.Add($"<table><thead><tr><th scope=\"col\">Image</th><th scope=\"col\">State</th><th scope=\"col\">Digest</th><th scope=\"col\" class=\"num\">Size</th><th scope=\"col\">Used by</th></tr></thead><tbody>");
         foreach (var row in rows)
         {
             var kind = row switch { { Pull: not null } => "busy", { Memory.Attempt: > 0 } => "bad", { Facts: not null } => "ok", _ => "busy" };
@@ -121,7 +121,8 @@ internal static class PageView
             html.Add($"<tr id=\"i:{row.Reference}\"><th scope=\"row\" class=\"mono\" data-label=\"Image\">{row.Reference}</th><td class=\"wide\" data-label=\"State\"><span class=\"badge {kind}\">{row.State}</span>");
             if (row.Pull is { } pull) Progress(html, row.Reference, pull);
             else if (row.Memory is { Message.Length: > 0, Ready: false } told) html.Add($"<span class=\"message\">{told.Message}</span>");
-            html.Add($"</td><td class=\"mono\" data-label=\"Digest\" title=\"{row.Facts?.Digest}\">{digest}</td><td data-label=\"Used by\">{row.UsedBy()}</td></tr>");
+            html.Add($"</td><td class=\"mono\" data-label=\"Digest\" title=\"{row.Facts?.Digest}\">{digest}</td>");
+            html.Add($"<td class=\"num\" data-label=\"Size\">{(row.Facts is { Size: > 0 } sized ? Units.Size(sized.Size) : "")}</td><td data-label=\"Used by\">{row.UsedBy()}</td></tr>");
         }
         html.Add($"</tbody></table></section>");
     }

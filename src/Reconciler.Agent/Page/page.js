@@ -48,7 +48,7 @@
     for (const { name, value } of to.attributes) if (from.getAttribute(name) !== value) from.setAttribute(name, value);
     let at = from.firstChild;
     for (const child of [...to.childNodes]) {
-      const known = child.id ? [...from.children].find(other => other.id === child.id) : at;
+      const known = child.id && !(at && at.id === child.id) ? [...from.children].find(other => other.id === child.id) : at;
       if (known && known.nodeName === child.nodeName && (known.id || '') === (child.id || '')) {
         if (known !== at) from.insertBefore(known, at);
         morph(known, child);

@@ -117,6 +117,7 @@ public sealed partial class ContainerdRuntime
     {
         Reference = image.Name,
         Digest = image.Digest,
+        Size = image.Size,
         Managed = Labels.IsManagedImage(image.Labels),
         Resolved = image.Labels.ContainsKey(Labels.Resolved),
         UnusedSince = Labels.Time(image.Labels, Labels.UnusedSince),

@@ -106,6 +106,9 @@ public sealed record ActualImage
     /// <summary>Digest of its target.</summary>
     public required string Digest { get; init; }
 
+    /// <summary>Bytes as the registry has them; 0 = not known.</summary>
+    public long Size { get; init; }
+
     /// <summary>Made by the agent, so it may be removed by it.</summary>
     public bool Managed { get; init; }
 

@@ -27,6 +27,8 @@ public sealed class PageTests
         await browser.UntilAsync("document.querySelector('#sources').textContent.includes('<img src=x onerror=alert(1)>.yaml:1:')", "a file's name is text");
         Assert.Equal(0, (int?)await browser.EvaluateAsync("document.images.length"));
 
+        await browser.UntilAsync($"/^[0-9.]+[KM]iB$/.test(document.getElementById('i:{agent.Busybox}')?.querySelector('[data-label=Size]').textContent)", "the image has a size");
+
         await agent.KillAsync("default-web-main");
         await browser.UntilAsync(Cell("web", "Restarts") + " === '1' && " + Cell("web", "State") + " === 'Running'", "the restart is counted");
         await browser.UntilAsync("document.querySelector('#actions').textContent.includes('create container with image')", "the action is told");

@@ -41,6 +41,27 @@ public sealed class PageViewTests
     }
 
     [Fact]
+    public void An_image_has_its_size_where_it_is_known()
+    {
+        var present = new Dictionary<string, ImageFacts> { ["known:1"] = new("known:1", "sha256:1", 4_718_592, null), ["unknown:1"] = new("unknown:1", "sha256:2", 0, null) };
+        var html = PageView.Of(new NodeSight
+        {
+            State = new AgentState { Agent = new AgentProcess() }, Actions = [], Images = ImageRow.From(present, new Dictionary<string, ActualImage>(), null, agentAlive: true),
+        });
+
+        Assert.Contains("data-label=\"Size\">4.5MiB</td>", html, StringComparison.Ordinal);
+        Assert.Contains("data-label=\"Size\"></td>", html, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0, 200)]
+    [InlineData(9, 200)]
+    [InlineData(25, 500)]
+    [InlineData(60_000, 2000)]
+    public void What_takes_long_to_render_is_rendered_less_often(int milliseconds, int pause) =>
+        Assert.Equal(TimeSpan.FromMilliseconds(pause), PageFeed.PauseAfter(TimeSpan.FromMilliseconds(milliseconds)));
+
+    [Fact]
     public void An_agent_that_has_nothing_yet_says_so()
     {
         var html = PageView.Of(new NodeSight { State = new AgentState { Agent = new AgentProcess { Node = "n", Phase = "WaitingForContainerd", Message = "/run/x: no such file" } }, Actions = [] });
