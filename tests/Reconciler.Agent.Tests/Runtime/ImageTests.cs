@@ -66,12 +66,19 @@ public sealed class ImageTests(SharedDaemon shared)
         await node.StopAsync(first, TimeSpan.Zero);
         var again = await node.CreateAsync(spec, incarnation: 2, digest: before.Manifest.Digest);
         Assert.Equal(before.Manifest.Digest, again.ImageDigest);
+        await WrittenAsync(node, again, "before");
         await node.StopAsync(again, TimeSpan.Zero);
         var renewed = await node.CreateAsync(spec, incarnation: 3);
         Assert.Equal(after.Manifest.Digest, renewed.ImageDigest);
+        await WrittenAsync(node, renewed, "after");
         await node.RemoveAsync(spec);
-        Assert.StartsWith("before", await File.ReadAllTextAsync(node.Logs.PathsOf("test", spec.Workload, "main", 2).Out, Cancellation), StringComparison.Ordinal);
-        Assert.StartsWith("after", await File.ReadAllTextAsync(node.Logs.PathsOf("test", spec.Workload, "main", 3).Out, Cancellation), StringComparison.Ordinal);
+    }
+
+    /// <summary>A container that runs has not written yet.</summary>
+    private static Task WrittenAsync(RuntimeNode node, ActualContainer container, string text)
+    {
+        var log = node.Logs.PathsOf(container.Key.Namespace, container.Key.Name.Split('/')[0], "main", container.Incarnation).Out;
+        return Eventually.UntilAsync(async () => (await File.ReadAllTextAsync(log, Cancellation)).StartsWith(text, StringComparison.Ordinal), $"{container.Id} writes {text}");
     }
 
     [Fact]
