@@ -38,6 +38,13 @@ version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' Directory.Build.props)
 for step in 1 2; do # the same program twice, under a higher version
   deb=$(scripts/package.sh "$version+vm$step") && mv "$deb" "$work/payload/$step.deb" || give_up "scripts/package.sh failed"
 done
+tests=artifacts/bin/Reconciler.Containerd.Tests/release dotnet=$(dirname "$(readlink -f "$(command -v dotnet)")")
+mkdir -p "$work/library/dotnet/shared"
+[ -e "$tests/Reconciler.Containerd.Tests.dll" ] || dotnet build tests/Reconciler.Containerd.Tests -c Release --nologo -v q || give_up "the client library's tests could not be built"
+cp -r "$tests" "$work/library/tests" && cp -r "$dotnet/host" "$work/library/dotnet/" && cp -r "$dotnet/shared/Microsoft.NETCore.App" "$work/library/dotnet/shared/" ||
+  give_up "the client library's tests could not be copied"
+tar -C "$work/library" -cf "$work/payload/library.tar" .
+rm -rf "$work/library"
 tar -C "$work/payload" -cf "$work/payload.tar" .
 truncate -s %512 "$work/payload.tar"
 cp --sparse=always "$base/vm.img" "$work/disk.img"

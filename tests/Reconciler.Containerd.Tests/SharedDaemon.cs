@@ -32,7 +32,14 @@ public sealed class SharedDaemon : IAsyncLifetime
     internal static Task<ContainerdClient> ConnectAsync(ContainerdDaemon daemon, RpcRecorder recorder) =>
         ContainerdClient.OpenAsync(OptionsFor(daemon), recorder, TestContext.Current.CancellationToken);
 
-    public static ContainerdClientOptions OptionsFor(ContainerdDaemon daemon) => new() { Address = daemon.Address, Namespace = daemon.Namespace };
+    /// <summary>With the OCI runtime and the cgroups that the environment chooses: tests/vm has others than this machine.</summary>
+    public static ContainerdClientOptions OptionsFor(ContainerdDaemon daemon) => new()
+    {
+        Address = daemon.Address,
+        Namespace = daemon.Namespace,
+        RuntimeBinary = Environment.GetEnvironmentVariable("RECONCILER_TEST_RUNTIME"),
+        SystemdCgroup = Environment.GetEnvironmentVariable("RECONCILER_TEST_SYSTEMD_CGROUP") == "1",
+    };
 
     public static async Task ImportAsync(ContainerdDaemon daemon, TestImage image, string name)
     {

@@ -74,6 +74,7 @@ internal sealed partial class AgentService(
     {
         LogStarting(Version, options.NodeName, options.StateDir);
         if (options.EmbeddedContainerd && EmbeddedContainerd.Refusal(options.StateDir, options.HostRoot) is { } refusal) throw new SettingException(refusal);
+        if (OciRuntimeCheck.Refusal(options) is { } missing) throw new SettingException(missing);
         PrepareStateDir();
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(stop);
         var health = new AgentHealth(TurnAsync, time);

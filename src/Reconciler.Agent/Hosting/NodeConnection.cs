@@ -28,6 +28,8 @@ internal static class NodeConnection
         Address = AddressOf(options),
         Namespace = options.ContainerdNamespace,
         HostRoot = options.HostRoot,
+        RuntimeBinary = options.OciRuntime,
+        SystemdCgroup = options.SystemdCgroup,
         ConnectTimeout = connectTimeout,
         Registry = new RegistryOptions { PlainHttpHosts = options.PlainHttp, DockerConfigPath = options.DockerConfig, HostsDirectory = options.RegistryHostsDir },
         TimeProvider = time,

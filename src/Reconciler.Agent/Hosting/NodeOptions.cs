@@ -53,6 +53,12 @@ public sealed record NodeOptions
 
     public bool EmbeddedContainerd { get; init; }
 
+    /// <summary>A name on containerd's PATH or an absolute path of the host; null = runc. Of containers made from now on.</summary>
+    public string? OciRuntime { get; init; }
+
+    /// <summary>systemd makes the cgroups, in reconciler.slice. Of containers made from now on.</summary>
+    public bool SystemdCgroup { get; init; }
+
     /// <summary>Bytes kept per log file; older ones are cut off.</summary>
     public long LogMaxBytes { get; init; } = 10 << 20;
 

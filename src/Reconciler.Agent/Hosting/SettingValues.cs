@@ -121,6 +121,12 @@ internal static partial class SettingValues
             : throw new SettingException(right);
     }
 
+    /// <summary>Empty is none of them: the setting is left out for the default.</summary>
+    public static string OciRuntime(string value) =>
+        value.Length > 0 && !value.Any(char.IsWhiteSpace) && (value[0] == '/' ? value[^1] != '/' : !value.Contains('/', StringComparison.Ordinal))
+            ? value
+            : throw new SettingException("the name of a program on containerd's PATH, e.g. crun, or an absolute path");
+
     /// <summary>Null = none is wanted.</summary>
     public static ListenAddress? Listen(string value) => value is "" or "none"
         ? null

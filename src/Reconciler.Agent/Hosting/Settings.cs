@@ -31,6 +31,12 @@ internal static class Settings
     public static readonly Setting EmbeddedContainerd = new("embedded-containerd", "", "use a private containerd with its data under the state dir; agent starts it",
         SettingShape.Switch, (o, v) => o with { EmbeddedContainerd = SettingValues.Switch(v[0]) });
 
+    public static readonly Setting OciRuntime = Single("oci-runtime", "PROGRAM", "what runs the containers: a name on containerd's PATH or a path of the host, e.g. crun (default runc)",
+        (o, v) => o with { OciRuntime = SettingValues.OciRuntime(v) });
+
+    public static readonly Setting SystemdCgroup = new("systemd-cgroup", "", "let systemd make the containers' cgroups, in reconciler.slice, instead of the OCI runtime",
+        SettingShape.Switch, (o, v) => o with { SystemdCgroup = SettingValues.Switch(v[0]) });
+
     public static readonly Setting LogLevel = Single("log-level", "LEVEL", "trace, debug, info, warn or error (default info)",
         (o, v) => o with { LogLevel = SettingValues.Level(v) });
 
@@ -98,7 +104,7 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Registry = [PlainHttp, DockerConfig, RegistryHostsDir];
 
-    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, OtlpEndpoint, MetricsAddress, HttpAddress];
+    public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, OciRuntime, SystemdCgroup, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, OtlpEndpoint, MetricsAddress, HttpAddress];
 
     public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat, MetricsAddress];
 

@@ -41,13 +41,13 @@ public sealed partial class ContainerdRuntime : IContainerRuntime, IAsyncDisposa
         _logs = logs;
         _time = time;
         _logger = logger;
-        _cgroups = new Cgroups(options.HostRoot);
+        _cgroups = new Cgroups(options.HostRoot, options.ContainerdNamespace);
         _folders = new WorkloadFolders(options.StateDir, logger);
         var host = new HostRoot(options.HostRoot);
         _network = new NetworkFiles(host, _folders);
         _specs = new SpecBuilder(
-            options.ContainerdNamespace, _cgroups, new SpecMounts(host, _folders, _network), new SpecSecurity(host), _network);
-        _view = new NodeView(_cgroups, _specs.CgroupOf, time);
+            options.ContainerdNamespace, options.SystemdCgroup, _cgroups, new SpecMounts(host, _folders, _network), new SpecSecurity(host), _network);
+        _view = new NodeView(_cgroups, time);
         _shims = new StrayShims(host, options.ContainerdAddress, options.ContainerdNamespace, time);
         _pulls = new PullBoard(time);
         client.SetStopHooks(OnStoppedAsync);

@@ -9,7 +9,7 @@ namespace Reconciler.Agent.Runtime;
 /// The node in memory: renewed as a whole by lists, kept by verbs and events in between. Every note carries a tick, and a list never undoes
 /// what was noted after it began.
 /// </summary>
-internal sealed class NodeView(Cgroups cgroups, Func<string, string> cgroupOf, TimeProvider time)
+internal sealed class NodeView(Cgroups cgroups, TimeProvider time)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ContainerEntry> _containers = new(StringComparer.Ordinal);
@@ -241,9 +241,9 @@ internal sealed class NodeView(Cgroups cgroups, Func<string, string> cgroupOf, T
     private ContainerEntry Set(ContainerEntry entry)
     {
         // A task that is gone without a word is dead only once its cgroup is empty.
-        var populated = entry.Task is null && !entry.ExitRecorded && cgroups.IsPopulated(cgroupOf(entry.Id));
+        var populated = entry.Task is null && !entry.ExitRecorded && cgroups.IsPopulated(entry.Id);
         // Asked while the task is there: its cgroup goes with it.
-        var oom = entry.Oom || (entry is { Task: { Status: TaskStatus.Stopped, ExitCode: not 0 }, ExitRecorded: false } && cgroups.OomKilled(cgroupOf(entry.Id)));
+        var oom = entry.Oom || (entry is { Task: { Status: TaskStatus.Stopped, ExitCode: not 0 }, ExitRecorded: false } && cgroups.OomKilled(entry.Id));
         entry = entry with { Populated = populated, Oom = oom, Stamp = ++_tick };
         var unknown = entry.State == ContainerState.Unknown;
         entry = entry with { UnknownSince = unknown ? entry.UnknownSince ?? time.GetUtcNow() : null };

@@ -4,8 +4,9 @@ using Reconciler.Core.Model;
 namespace Reconciler.Agent.Runtime;
 
 /// <summary>A declared container as an OCI runtime spec. What comes from the image (env, user, command) the client library adds.</summary>
-/// <param name="containerdNamespace">containerd's namespace, the parent of every cgroup of ours.</param>
-internal sealed class SpecBuilder(string containerdNamespace, Cgroups cgroups, SpecMounts mounts, SpecSecurity security, NetworkFiles network)
+/// <param name="containerdNamespace">containerd's namespace, part of the name of every cgroup of ours.</param>
+/// <param name="systemdCgroup">systemd makes the cgroups.</param>
+internal sealed class SpecBuilder(string containerdNamespace, bool systemdCgroup, Cgroups cgroups, SpecMounts mounts, SpecSecurity security, NetworkFiles network)
 {
     private const long CpuPeriodMicroseconds = 100_000;
 
@@ -13,9 +14,6 @@ internal sealed class SpecBuilder(string containerdNamespace, Cgroups cgroups, S
     private const long MinimumQuotaMicroseconds = 1_000;
 
     private const ulong MostOpenFiles = 1_048_576;
-
-    /// <summary>The cgroup of one incarnation, the same for every controller.</summary>
-    public string CgroupOf(string id) => $"/{containerdNamespace}/{id}";
 
     /// <exception cref="Core.Ports.RuntimeException">A mount's source is missing or of another type.</exception>
     public OciSpec Build(ContainerSpec container, string id)
@@ -30,7 +28,7 @@ internal sealed class SpecBuilder(string containerdNamespace, Cgroups cgroups, S
         spec.Process.Cwd = process.WorkingDir.Length > 0 ? process.WorkingDir : null;
         spec.Process.Rlimits = OpenFiles();
         spec.Process.OomScoreAdj = 0; // else containerd's own, -999 as a service: the kernel would kill everything else on the machine first
-        spec.Linux!.CgroupsPath = CgroupOf(id);
+        spec.Linux!.CgroupsPath = systemdCgroup ? $"{Cgroups.Slice}:{containerdNamespace}:{id}" : $"/{containerdNamespace}/{id}";
         Namespaces(spec.Linux, process);
         Limits(spec.Linux, process.Limits);
         mounts.Apply(spec, container);

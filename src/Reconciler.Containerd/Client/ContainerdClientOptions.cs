@@ -17,6 +17,18 @@ public sealed record ContainerdClientOptions
     /// <summary>Runtime of containers made: a shim name, or the absolute path of a shim.</summary>
     public string Runtime { get; init; } = "io.containerd.runc.v2";
 
+    /// <summary>
+    /// OCI runtime that the shim calls for containers made: its absolute path, or a name on containerd's PATH, e.g. <c>crun</c>; null = the shim's
+    /// default, runc. It goes into the record with <see cref="SystemdCgroup"/> as containerd.runc.v1.Options, which only runc's shim knows.
+    /// </summary>
+    public string? RuntimeBinary { get; init; }
+
+    /// <summary>
+    /// The cgroups of containers made are systemd's: their spec names <c>slice:prefix:name</c>, and the container is
+    /// <c>prefix-name.scope</c> in that slice. Needs a systemd on containerd's host. False = the OCI runtime makes them itself.
+    /// </summary>
+    public bool SystemdCgroup { get; init; }
+
     /// <summary>How long <see cref="ContainerdClient.ConnectAsync"/> waits for an answer; above zero.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
@@ -64,6 +76,9 @@ public sealed record ContainerdClientOptions
         Identifiers.Require(Namespace, nameof(Namespace));
         ArgumentException.ThrowIfNullOrEmpty(Snapshotter);
         ArgumentException.ThrowIfNullOrEmpty(Runtime);
+        if (RuntimeBinary is not null) ArgumentException.ThrowIfNullOrWhiteSpace(RuntimeBinary);
+        if (RuntimeBinary?.StartsWith('/') == false && RuntimeBinary.Contains('/', StringComparison.Ordinal))
+            throw new ArgumentException($"\"{RuntimeBinary}\" is neither a name nor an absolute path", nameof(RuntimeBinary));
         RequirePath(FifoDirectory, nameof(FifoDirectory));
         RequirePath(HostRoot, nameof(HostRoot));
         ArgumentNullException.ThrowIfNull(Registry);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
@@ -34,12 +35,13 @@ public sealed partial class ContainerdClient
     {
         ArgumentNullException.ThrowIfNull(container);
         container.Validate();
+        if (Options.SystemdCgroup && container.Spec is { } given) SpecRules.RequireScope(given);
         Making? making = null;
         try
         {
             using var held = await LockAsync(container.Id, cancellation);
             var image = await ResolveImageAsync(container.Image, cancellation);
-            var spec = ImageSpec.Fill(container, container.Spec ?? DefaultSpec.Create(container.Id, Options.Namespace), image.Config);
+            var spec = ImageSpec.Fill(container, container.Spec ?? DefaultSpec.Create(container.Id, Options.Namespace, Options.SystemdCgroup), image.Config);
             making = new Making(container, image, UserOf(container, spec, image), CgroupsPath(container.Id, spec));
             if (making.User is { } known && spec.Process!.User is null) spec = ImageSpec.WithUser(spec, known);
             return await MakeAsync(making, spec, cancellation);
@@ -96,7 +98,7 @@ public sealed partial class ContainerdClient
         {
             Id = container.Id,
             Image = container.Image,
-            Runtime = new Api.Containers.Container.Types.Runtime { Name = Options.Runtime },
+            Runtime = RuntimeOf(Options),
             Snapshotter = Options.Snapshotter,
             SnapshotKey = container.Id,
             Spec = OciJson.ToAny(spec),
@@ -119,6 +121,15 @@ public sealed partial class ContainerdClient
             else making.MayHaveRecord = false; // refused: what there is, is someone else's
             throw;
         }
+    }
+
+    private static Api.Containers.Container.Types.Runtime RuntimeOf(ContainerdClientOptions options)
+    {
+        var runtime = new Api.Containers.Container.Types.Runtime { Name = options.Runtime };
+        if (options is { RuntimeBinary: null, SystemdCgroup: false }) return runtime; // a shim other than runc's has options of its own
+        var runc = new Api.Runc.Options { BinaryName = options.RuntimeBinary ?? "", SystemdCgroup = options.SystemdCgroup };
+        runtime.Options = new Any { TypeUrl = Api.Runc.Options.Descriptor.FullName, Value = runc.ToByteString() };
+        return runtime;
     }
 
     private async Task<IReadOnlyList<Api.Types.Mount>> PrepareAsync(Making making)

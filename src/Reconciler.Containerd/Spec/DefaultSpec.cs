@@ -16,8 +16,9 @@ public static class DefaultSpec
     /// </summary>
     /// <param name="id">The container's id; names its cgroup.</param>
     /// <param name="ns">containerd namespace: the parent of its cgroup.</param>
+    /// <param name="systemdCgroup">For <see cref="ContainerdClientOptions.SystemdCgroup"/>: the cgroup is a scope in system.slice.</param>
     /// <exception cref="ArgumentException"><paramref name="id"/> or <paramref name="ns"/> is not an identifier of at most 76 characters.</exception>
-    public static OciSpec Create(string id, string ns = "default")
+    public static OciSpec Create(string id, string ns = "default", bool systemdCgroup = false)
     {
         Identifiers.Require(id, nameof(id));
         Identifiers.Require(ns, nameof(ns));
@@ -35,7 +36,7 @@ public static class DefaultSpec
             Mounts = Mounts(),
             Linux = new OciLinux
             {
-                CgroupsPath = $"/{ns}/{id}",
+                CgroupsPath = systemdCgroup ? $"system.slice:{ns}:{id}" : $"/{ns}/{id}",
                 Namespaces = [Namespace("pid"), Namespace("ipc"), Namespace("uts"), Namespace("mount"), Namespace("network")],
                 Resources = new OciResources { Devices = [new OciDeviceRule { Allow = false, Access = "rwm" }] },
                 MaskedPaths =

@@ -25,6 +25,14 @@ internal static class SpecRules
         if (!own && !string.IsNullOrEmpty(spec.Domainname)) throw Broken("domainname", "needs a uts namespace of the container's own");
     }
 
+    /// <exception cref="ArgumentException">The spec names no cgroup that systemd could make.</exception>
+    public static void RequireScope(OciSpec spec)
+    {
+        var parts = (spec.Linux?.CgroupsPath ?? "").Split(':');
+        if (parts.Length != 3 || parts[2].Length == 0 || (parts[0].Length > 0 && !parts[0].EndsWith(".slice", StringComparison.Ordinal)))
+            throw Broken("linux.cgroupsPath", $"must be slice:prefix:name for a systemd cgroup, e.g. system.slice:web:1, not \"{spec.Linux?.CgroupsPath}\"");
+    }
+
     /// <exception cref="ArgumentException">A member breaks a rule; the message names both.</exception>
     public static void Require(OciProcess process)
     {

@@ -145,6 +145,10 @@ public sealed class SettingsTests : IDisposable
     [InlineData("metrics-address", "node-1:9808", "127.0.0.1:9808")]
     [InlineData("metrics-address", "127.0.0.1:65536", "127.0.0.1:9808")]
     [InlineData("metrics-address", "::1:9808", "[::1]:9808")]
+    [InlineData("oci-runtime", "bin/crun", "absolute path")]
+    [InlineData("oci-runtime", "crun --debug", "absolute path")]
+    [InlineData("oci-runtime", "", "absolute path")]
+    [InlineData("systemd-cgroup", "systemd", "true or false")]
     [InlineData("otlp-endpoint", "collector:4318", "http or https URL")]
     [InlineData("otlp-endpoint", "http://user:word@collector:4318", "OTEL_EXPORTER_OTLP_HEADERS")]
     [InlineData("docker-config", "", "a path")]
@@ -181,6 +185,14 @@ public sealed class SettingsTests : IDisposable
 
         Assert.Equal(["r:1"], client.Registry.PlainHttpHosts);
         Assert.Equal(("/c.json", "/hosts", "/host"), (client.Registry.DockerConfigPath, client.Registry.HostsDirectory, client.HostRoot));
+    }
+
+    [Fact]
+    public void The_client_gets_the_settings_of_the_runtime()
+    {
+        var client = NodeConnection.ClientOptions(Read(new() { ["oci-runtime"] = ["/bin/crun"], ["systemd-cgroup"] = ["true"] }), TimeSpan.FromSeconds(1), TimeProvider.System, null);
+
+        Assert.Equal(("/bin/crun", true), (client.RuntimeBinary, client.SystemdCgroup));
     }
 
     [Theory]
@@ -229,6 +241,8 @@ public sealed class SettingsTests : IDisposable
         ("plain-http", ["localhost:5000", "[::1]:5000"], o => Assert.Equal(["localhost:5000", "[::1]:5000"], o.PlainHttp)),
         ("docker-config", ["/root/config.json"], o => Assert.Equal("/root/config.json", o.DockerConfig)),
         ("registry-hosts-dir", ["/etc/certs.d/"], o => Assert.Equal("/etc/certs.d", o.RegistryHostsDir)),
+        ("oci-runtime", ["crun"], o => Assert.Equal("crun", o.OciRuntime)),
+        ("systemd-cgroup", ["true"], o => Assert.True(o.SystemdCgroup)),
         ("leader-election-namespace", ["kube-system"], o => Assert.Equal("kube-system", o.LeaderElectionNamespace)),
         ("log-max-size", ["1.5Mi"], o => Assert.Equal(1572864, o.LogMaxBytes)),
         ("log-max-files", ["5"], o => Assert.Equal(5, o.LogMaxFiles)),

@@ -15,7 +15,7 @@ public sealed class NodeViewTests : IDisposable
     private readonly FakeTimeProvider _time = new(DateTimeOffset.UnixEpoch.AddYears(50));
     private readonly NodeView _view;
 
-    public NodeViewTests() => _view = new NodeView(new Cgroups(_host.Path), id => "/test/" + id, _time);
+    public NodeViewTests() => _view = new NodeView(new Cgroups(_host.Path, "test"), _time);
 
     public void Dispose() => _host.Dispose();
 
@@ -123,6 +123,17 @@ public sealed class NodeViewTests : IDisposable
     {
         Cgroup("test/a", "");
         File.WriteAllText(_host["sys/fs/cgroup/memory/test/a/memory.oom_control"], "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n");
+        List([Record("a")], [new TaskInfo { Id = "a", Status = TaskStatus.Stopped, ExitCode = 137 }]);
+        Assert.Equal("OOMKilled", _view.Find(Key, null).Containers[0].Reason);
+    }
+
+    [Fact]
+    public void A_cgroup_that_systemd_made_counts_whatever_is_set_now()
+    {
+        Cgroup("reconciler.slice/test-a.scope", "42\n");
+        File.WriteAllText(_host["sys/fs/cgroup/memory/reconciler.slice/test-a.scope/memory.oom_control"], "oom_kill 1\n");
+        List([Record("a")], []);
+        Assert.Equal(ContainerState.Unknown, State());
         List([Record("a")], [new TaskInfo { Id = "a", Status = TaskStatus.Stopped, ExitCode = 137 }]);
         Assert.Equal("OOMKilled", _view.Find(Key, null).Containers[0].Reason);
     }
