@@ -29,23 +29,27 @@ internal sealed partial class AgentLease(
     {
         for (var failures = 0; ;)
         {
-            TimeSpan wait;
+            TimeSpan? pause = null;
             try
             {
                 await RenewAsync(stop);
                 failures = 0;
-                wait = source.View.IsHolding ? PeriodWhileHolding : Period;
             }
             catch (ClusterException e)
             {
                 if (failures++ == 0) LogNotRenewed(e.Message);
-                wait = Backoff.WhileUnavailable(failures);
+                pause = Backoff.WhileUnavailable(failures);
             }
-            // A loss that is noticed meanwhile shortens the wait.
-            var changed = source.View.IsHolding ? Task.Delay(wait, time, stop) : source.Changed.Next;
+            var held = source.View.IsHolding;
             using var rest = CancellationTokenSource.CreateLinkedTokenSource(stop);
-            var end = Task.Delay(wait, time, rest.Token);
-            while (!end.IsCompleted && await Task.WhenAny(changed, end) != end && !source.View.IsHolding) changed = source.Changed.Next;
+            var end = Task.Delay(pause ?? (held ? PeriodWhileHolding : Period), time, rest.Token);
+            while (true)
+            {
+                // Taken before the look: a loss that is noticed meanwhile shortens the wait.
+                var changed = source.Changed.Next;
+                if (end.IsCompleted || (!held && source.View.IsHolding)) break;
+                await Task.WhenAny(changed, end);
+            }
             await rest.CancelAsync();
             stop.ThrowIfCancellationRequested();
         }
