@@ -66,7 +66,7 @@ internal sealed class AgentPod(ContainerdDaemon daemon, ContainerdClient client,
         var spec = DefaultSpec.Create(id, daemon.Namespace);
         var security = container["securityContext"]!;
         spec.Root = new OciRoot { Readonly = (bool?)security["readOnlyRootFilesystem"] == true };
-        if ((bool?)security["privileged"] == true) Privilege(spec);
+        if ((bool?)security["privileged"] == true) Privilege(spec, await HostDevicesAsync());
         var namespaces = spec.Linux!.Namespaces!.ToList();
         if ((bool?)template["hostNetwork"] == true) namespaces.RemoveAll(own => own.Type is "network" or "uts");
         if ((bool?)template["hostPID"] == true) namespaces.RemoveAll(own => own.Type == "pid");
@@ -85,7 +85,7 @@ internal sealed class AgentPod(ContainerdDaemon daemon, ContainerdClient client,
         return spec;
     }
 
-    private static void Privilege(OciSpec spec)
+    private static void Privilege(OciSpec spec, IReadOnlyList<OciDevice> devices)
     {
         // By number. "All" ends at what this machine's own root has: runc cannot grant more.
         string[] names =
@@ -100,7 +100,25 @@ internal sealed class AgentPod(ContainerdDaemon daemon, ContainerdClient client,
         spec.Linux!.MaskedPaths = [];
         spec.Linux.ReadonlyPaths = [];
         spec.Linux.Resources!.Devices = [new OciDeviceRule { Allow = true, Access = "rwm" }];
+        spec.Linux.Devices = devices;
         foreach (var mount in spec.Mounts!.Where(mount => mount.Type == "sysfs")) mount.Options = [.. mount.Options!.Where(option => option != "ro"), "rw"];
+    }
+
+    /// <summary>As the kubelet gives a privileged pod: the host's devices, but for those that each container has of its own.</summary>
+    private static async Task<IReadOnlyList<OciDevice>> HostDevicesAsync()
+    {
+        const string find = "find /dev \\( -path /dev/pts -o -path /dev/shm -o -path /dev/mqueue -o -path /dev/console -o -path /dev/ptmx \\) -prune"
+            + " -o \\( -type c -o -type b \\) -exec stat -c '%F|%Hr|%Lr|%n' {} +";
+        return
+        [
+            .. (await Shell.OutputAsync("/bin/sh", "-c", find)).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split('|', 4)).Select(parts => new OciDevice
+            {
+                Path = parts[3],
+                Type = parts[0].StartsWith("block", StringComparison.Ordinal) ? "b" : "c",
+                Major = uint.Parse(parts[1], CultureInfo.InvariantCulture),
+                Minor = uint.Parse(parts[2], CultureInfo.InvariantCulture),
+            }),
+        ];
     }
 
     private static OciMount Mount(JsonNode mount, JsonNode volume)

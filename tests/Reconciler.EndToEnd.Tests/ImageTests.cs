@@ -1,13 +1,14 @@
 using Reconciler.Containerd;
 using Reconciler.Testing;
 using Reconciler.Testing.Containerd;
+using Reconciler.Testing.Images;
 
 namespace Reconciler.EndToEnd.Tests;
 
 /// <summary>The image of scripts/image.sh through containerd, as the DaemonSet of manifests/base has it run.</summary>
 public sealed class ImageTests(ClusterFixture cluster) : IClassFixture<ClusterFixture>
 {
-    private static readonly string Archive = Path.Combine(Checkout.Root, "artifacts/image/reconciler.tar");
+    private static readonly string ImageFile = Path.Combine(Checkout.Root, "artifacts/image/reconciler.tar");
 
     private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
 
@@ -17,9 +18,12 @@ public sealed class ImageTests(ClusterFixture cluster) : IClassFixture<ClusterFi
         var ns = "t" + Names.Unique();
         await cluster.Api.KubectlAsync("create", "namespace", ns);
         await using var host = await ContainerdDaemon.StartAsNodeAsync("/var/lib/reconciler", "/var/log/reconciler");
-        Assert.True(File.Exists(Archive), $"{Archive} is missing: run scripts/image.sh");
-        await host.CtrAsync("images", "import", "--index-name", "reconciler:old", Archive);
-        await host.CtrAsync("images", "tag", "localhost/reconciler:dev", "reconciler:new");
+        Assert.True(File.Exists(ImageFile), $"{ImageFile} is missing: run scripts/image.sh");
+        await host.CtrAsync("images", "import", "--index-name", "reconciler:old", ImageFile);
+        using var folder = new TempFolder();
+        var newer = TestImage.Read(ImageFile).With(new Archive().File("etc/newer", "").ToArray());
+        await File.WriteAllBytesAsync(folder["newer.tar"], newer.ToArchive("localhost/reconciler:newer"), Cancellation);
+        await host.CtrAsync("images", "import", folder["newer.tar"]);
         await using var client = await ContainerdClient.ConnectAsync(new ContainerdClientOptions { Address = host.Address, Namespace = host.Namespace }, Cancellation);
         var pod = new AgentPod(host, client, cluster.Api, "node-1");
         await pod.StartAsync("agent-old", "localhost/reconciler:dev");
@@ -41,7 +45,7 @@ public sealed class ImageTests(ClusterFixture cluster) : IClassFixture<ClusterFi
 
         Assert.Equal(0, (await pod.StopAsync("agent-old")).ExitCode);
         Assert.Equal(healed, await PidAsync(client, ns));
-        await pod.StartAsync("agent-new", "reconciler:new");
+        await pod.StartAsync("agent-new", "localhost/reconciler:newer");
         await Eventually.UntilAsync(() => pod.Log("agent-new").Contains("READY", StringComparison.Ordinal), "the new agent is ready");
         Signals.Send(healed, Signals.Kill);
         await Eventually.UntilAsync(async () => await PidAsync(client, ns) is var pid and > 0 && pid != healed, $"the new one heals too; it said:\n{pod.Log("agent-new")}");

@@ -69,6 +69,41 @@ public sealed record TestImage(Blob Manifest, Blob Config, IReadOnlyList<Blob> L
         return archive.ToArray();
     }
 
+    /// <summary>The first image of an OCI layout in a tar archive.</summary>
+    public static TestImage Read(string archive)
+    {
+        var files = new Dictionary<string, byte[]>();
+        using (var reader = new TarReader(File.OpenRead(archive)))
+        {
+            while (reader.GetNextEntry() is { } entry)
+            {
+                using var content = new MemoryStream();
+                entry.DataStream?.CopyTo(content);
+                files[entry.Name.TrimStart('.', '/')] = content.ToArray();
+            }
+        }
+        var manifest = BlobOf(JsonNode.Parse(files["index.json"])!["manifests"]![0]!);
+        var document = JsonNode.Parse(manifest.Bytes)!;
+        return new TestImage(manifest, BlobOf(document["config"]!), [.. document["layers"]!.AsArray().Select(layer => BlobOf(layer!))]);
+
+        Blob BlobOf(JsonNode descriptor) => new((string)descriptor["mediaType"]!, files["blobs/sha256/" + ((string)descriptor["digest"]!)["sha256:".Length..]]);
+    }
+
+    /// <summary>The same with one more layer on top.</summary>
+    /// <param name="layer">An uncompressed tar archive.</param>
+    public TestImage With(byte[] layer)
+    {
+        var blob = new Blob(OciLayerGzip, Gzip(layer));
+        var config = JsonNode.Parse(Config.Bytes)!;
+        config["rootfs"]!["diff_ids"]!.AsArray().Add("sha256:" + Convert.ToHexStringLower(SHA256.HashData(layer)));
+        config.AsObject().Remove("history"); // would count one layer less
+        var configBlob = new Blob(Config.MediaType, Utf8(config));
+        var manifest = JsonNode.Parse(Manifest.Bytes)!;
+        manifest["config"] = configBlob.Descriptor();
+        manifest["layers"]!.AsArray().Add(blob.Descriptor());
+        return new TestImage(new Blob(Manifest.MediaType, Utf8(manifest)), configBlob, [.. Layers, blob]);
+    }
+
     public static byte[] Utf8(JsonNode node) => System.Text.Encoding.UTF8.GetBytes(node.ToJsonString());
 
     public static byte[] Gzip(byte[] bytes)
