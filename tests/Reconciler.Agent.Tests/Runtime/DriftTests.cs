@@ -57,6 +57,7 @@ public sealed class DriftTests(SharedDaemon shared)
         var spec = RuntimeNode.Spec(Forever);
         var running = await node.CreateAsync(spec);
         Assert.False(running.RestartWanted);
+        await node.UntilNotedAsync(running); // an update after the wish would be told as well
         var told = node.Events.Count;
         await node.Client.UpdateLabelsAsync(running.Id, new Dictionary<string, string> { ["example.org/x"] = "y" }, Cancellation);
         await node.Client.UpdateLabelsAsync(running.Id, new Dictionary<string, string> { ["reconciler.dev/restart-wanted"] = "now" }, Cancellation);

@@ -93,6 +93,7 @@ public sealed class LifecycleTests(SharedDaemon shared)
         var spec = RuntimeNode.Spec("trap 'echo term >>/data/signals' TERM; touch /data/ready; while true; do sleep 0.1; done", WithData);
         var running = await node.CreateAsync(spec);
         var data = Path.Combine(node.Folder, "state/volumes/test", spec.Workload, "data");
+        await node.UntilNotedAsync(running);
         await Eventually.UntilAsync(() => File.Exists($"{data}/ready") && proxy.IsQuiet, "the container is ready and nothing else goes on");
 
         using var cut = new CancellationTokenSource();

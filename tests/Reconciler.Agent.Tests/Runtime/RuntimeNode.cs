@@ -134,6 +134,10 @@ internal sealed class RuntimeNode : IAsyncDisposable
         return found!;
     }
 
+    /// <summary>The time of its start is in its record: the runtime writes it behind the caller's back.</summary>
+    public Task UntilNotedAsync(ActualContainer container) => Eventually.UntilAsync(
+        async () => (await Client.GetContainerAsync(container.Id, TestContext.Current.CancellationToken)).Labels.ContainsKey(Labels.StartedAt), "its start is noted");
+
     public Task<ActualContainer> UntilExitedAsync(ContainerSpec spec) =>
         UntilAsync(spec, container => container.State == ContainerState.Exited, $"{spec.Key} exits");
 
