@@ -85,7 +85,7 @@ public sealed class LoopTests(SharedDaemon shared)
         var before = await RunningAsync(node, spec);
         Signals.Send(DriftTests.ShimOf(before.Pid), Signals.Kill);
         var after = await RunningAsync(node, spec, before.Id);
-        Assert.False(IsAlive(before.Pid, before.Id));
+        Assert.DoesNotContain(before.Pid, Leftovers.ProcessesOf(shared.Daemon.Namespace));
         Assert.True(after.Incarnation > before.Incarnation);
         await Eventually.UntilAsync(async () => (await node.ObserveAsync(spec)).Count == 1, "the dead one is deleted");
         loop.Declare();
@@ -146,11 +146,6 @@ public sealed class LoopTests(SharedDaemon shared)
         calls.Clear();
         await Eventually.UntilAsync(() => calls.Calls.Count(call => call == "Images.List") >= count, $"{count} full lists");
     }
-
-    private bool IsAlive(int pid, string id) => Leftovers.CgroupsOf(shared.Daemon.Namespace)
-        .Select(folder => $"{folder}/{id}/cgroup.procs")
-        .Where(File.Exists)
-        .Any(file => File.ReadLines(file).Contains(pid.ToString(System.Globalization.CultureInfo.InvariantCulture)));
 
     private static Task<ActualContainer> RunningAsync(RuntimeNode node, ContainerSpec spec, string? not = null) =>
         node.UntilAsync(spec, container => container.State == ContainerState.Running && container.Id != not && container.SpecHash == spec.Hash, $"{spec.Key} runs");
