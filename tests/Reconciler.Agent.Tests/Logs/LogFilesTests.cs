@@ -126,8 +126,8 @@ public sealed class LogFilesTests : IDisposable
         {
             // A program that was started by this name, not a script: the kernel takes comm from the file.
             var shim = Path.Combine(folder, "containerd-shim-test");
-            File.Copy("/bin/sleep", shim);
-            File.SetUnixFileMode(shim, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+            // By another process: what this one has open for writing may be inherited by what another test starts right now, and cannot be run meanwhile.
+            using (var copy = Process.Start("cp", ["/bin/sleep", shim])) copy.WaitForExit();
             HeldPid = Start($"sleep 1000 | exec '{shim}' 1000 >>'{held.Out}' 2>>'{held.Err}'", shim, folder + "/held");
             ClosedPid = Start($"sleep 1000 | exec '{shim}' 1000 >/dev/null 2>>'{closed.Err}'", shim, folder + "/closed");
         }
