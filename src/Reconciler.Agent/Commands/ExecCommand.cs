@@ -65,7 +65,7 @@ internal static class ExecCommand
         {
             ContainerId = id,
             ExecId = $"exec-{Environment.ProcessId}-{console.Time.GetUtcNow().ToUnixTimeMilliseconds()}",
-            Process = process,
+            Process = process with { ConsoleSize = process.Terminal && Terminal.Size is var (columns, rows) ? new OciBox { Width = (uint)columns, Height = (uint)rows } : null },
             IO = ContainerIO.Streams(input ? console.InBytes : null, console.OutBytes, process.Terminal ? null : console.ErrorBytes) with { Terminal = process.Terminal },
         };
         using var hangUp = new CancellationTokenSource();
