@@ -64,11 +64,13 @@ public sealed class MainJobTests
     {
         await using var node = await AgentNode.StartAsync();
         using var seen = new TempFolder();
+        // A grace that no stall outlasts: the script shall answer the signal, not be killed.
         node.Declare("web.yaml", Manifest.Shell(
             "web",
             "trap 'echo term > /seen/signal; exit 0' TERM; echo up > /seen/up; while :; do sleep 1 & wait $!; done",
             $"volumes:\n- name: seen\n  hostPath: {{path: {seen.Path}, type: Directory}}\n- name: scratch\n  emptyDir: {{}}",
-            "volumeMounts:\n- {name: seen, mountPath: /seen}\n- {name: scratch, mountPath: /scratch}"));
+            "volumeMounts:\n- {name: seen, mountPath: /seen}\n- {name: scratch, mountPath: /scratch}")
+            .Replace("terminationGracePeriodSeconds: 1\n", "terminationGracePeriodSeconds: 80\n", StringComparison.Ordinal));
         await Eventually.UntilAsync(() => File.Exists(seen["up"]), "the script has set its trap");
 
         node.Withdraw("web.yaml");
