@@ -84,11 +84,11 @@ public sealed class AgentNode : IAsyncDisposable
         _agent = null;
     }
 
-    /// <summary>SIGTERM; the exit code. The promise is 5 s, the test's limit 3 times that.</summary>
-    public async Task<int> StopAgentAsync()
+    /// <summary>SIGTERM; the exit code.</summary>
+    public async Task<int> StopAgentAsync(TimeSpan? within = null)
     {
         Signals.Send(_agent!.Id, Signals.Terminate);
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(15));
+        using var limit = new CancellationTokenSource(within ?? Eventually.DefaultLimit);
         await _agent.WaitForExitAsync(limit.Token);
         var code = _agent.ExitCode;
         _agent = null;
