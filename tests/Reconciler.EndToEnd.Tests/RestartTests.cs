@@ -24,8 +24,10 @@ public sealed class RestartTests
         for (var i = 2; i <= 4; i++)
         {
             one = await node.RunningAsync("default-web-one");
+            two = await node.RunningAsync("default-web-two");
             Assert.Equal(0, (await node.RunAsync("restart", "web")).ExitCode);
             await node.ReplacedAsync("default-web-one", one);
+            await node.ReplacedAsync("default-web-two", two);
         }
         var row = (await node.ContainersAsync()).Single(row => (string?)row["container"] == "one");
         Assert.Equal(4, (int)row["restarts"]!);
