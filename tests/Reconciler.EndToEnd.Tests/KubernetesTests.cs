@@ -121,6 +121,7 @@ public sealed class KubernetesTests(ClusterFixture cluster) : IClassFixture<Clus
         var spare = await node.RunningAsync($"{_ns}-spare-main");
 
         await api.StartAgainAsync();
+        await ClusterFixture.UntilServedAsync(api);
         await api.KubectlAsync("delete", "-n", _ns, "nodeworkload/spare");
         await Eventually.UntilAsync(async () => (await node.ContainerIdsAsync()).All(id => id != spare.Id), $"the cluster is followed again; the agent said:\n{node.Tail()}");
         Assert.Equal(web, await node.OnlyRunningAsync($"{_ns}-web-main"));
@@ -138,6 +139,7 @@ public sealed class KubernetesTests(ClusterFixture cluster) : IClassFixture<Clus
         await api.StopAsync();
         await Shell.OutputAsync("cp", "-a", api.DataFolder, api["backup"]);
         await api.StartAgainAsync();
+        await ClusterFixture.UntilServedAsync(api);
         await api.ApplyAsync(Workload("lost"));
         var lost = await node.RunningAsync($"{_ns}-lost-main");
 
@@ -145,6 +147,7 @@ public sealed class KubernetesTests(ClusterFixture cluster) : IClassFixture<Clus
         Directory.Delete(api.DataFolder, recursive: true);
         Directory.Move(api["backup"], api.DataFolder);
         await api.StartAgainAsync();
+        await ClusterFixture.UntilServedAsync(api);
         await Eventually.UntilAsync(
             async () => (await ObjectAsync(api, "kept"))["status"]?["conditions"]?.AsArray().Any(condition => (string?)condition!["type"] == "SourceRegressed") == true,
             $"the object says that the server went back; the agent said:\n{node.Tail()}");
@@ -153,7 +156,9 @@ public sealed class KubernetesTests(ClusterFixture cluster) : IClassFixture<Clus
         await api.KubectlAsync("annotate", "lease", "-n", "reconciler-system", "node-1", "reconciler.dev/accept-data-loss=yes");
         await Eventually.UntilAsync(async () => (await node.ContainerIdsAsync()).All(id => id != lost.Id), $"what is lost goes; the agent said:\n{node.Tail()}");
         await node.RunningAsync($"{_ns}-kept-main");
-        Assert.DoesNotContain("accept-data-loss", await api.KubectlAsync("get", "lease", "-n", "reconciler-system", "node-1", "-o", "yaml"), StringComparison.Ordinal);
+        // Taken away after it was acted on.
+        await Eventually.UntilAsync(
+            async () => !(await api.KubectlAsync("get", "lease", "-n", "reconciler-system", "node-1", "-o", "yaml")).Contains("accept-data-loss", StringComparison.Ordinal), "the annotation is taken away");
     }
 
     [Fact]
@@ -252,9 +257,13 @@ public sealed class ClusterFixture : IAsyncLifetime
     {
         var api = await ApiServer.StartAsync();
         await api.KubectlAsync("apply", "-k", Path.GetFullPath(Path.Combine(Path.GetDirectoryName(AgentNode.Binary)!, "../../manifests/base")));
-        await api.KubectlAsync("wait", "--for=condition=Established", "--timeout=90s", "crd/nodeworkloads.reconciler.dev");
+        await UntilServedAsync(api);
         return api;
     }
+
+    /// <summary>After its definition and after a start of the server a kind is not served for a moment.</summary>
+    public static Task UntilServedAsync(ApiServer api) => Eventually.UntilAsync(
+        async () => (await api.TryKubectlAsync(api.Kubeconfig, "get", "nodeworkloads,nodeworkloadsets", "-A")).ExitCode == 0, "our kinds are served");
 }
 
 /// <summary>The binary as a controller.</summary>

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using Reconciler.Sources.Manifests;
 using Reconciler.Testing;
+using Reconciler.Testing.Kubernetes;
 
 namespace Reconciler.Sources.Tests.Kubernetes;
 
@@ -8,6 +9,10 @@ namespace Reconciler.Sources.Tests.Kubernetes;
 internal static class Crd
 {
     public static readonly string Folder = Path.Combine(Checkout.Root, "crds");
+
+    /// <summary>A kind is not served for a moment after it was Established, and again after a start of the server.</summary>
+    public static Task UntilServedAsync(ApiServer server) => Eventually.UntilAsync(
+        async () => await server.TryKubectlAsync(server.Kubeconfig, "get", "nodeworkloads,nodeworkloadsets", "-A") is { ExitCode: 0 }, "our kinds are served");
 
     public static JsonObject Read(string plural) => Json(File.ReadAllText(Path.Combine(Folder, plural + ".yaml")));
 

@@ -22,6 +22,7 @@ public sealed class InstalledCluster : IAsyncLifetime
         Server = await ApiServer.StartAsync();
         await Server.KubectlAsync("apply", "-k", Base);
         await Server.KubectlAsync("wait", "--for", "condition=Established", "--timeout", "90s", "crd", "nodeworkloads.reconciler.dev", "nodeworkloadsets.reconciler.dev");
+        await Crd.UntilServedAsync(Server);
     }
 
     public ValueTask DisposeAsync() => Server.DisposeAsync();

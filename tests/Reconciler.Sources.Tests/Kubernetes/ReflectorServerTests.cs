@@ -29,11 +29,13 @@ public sealed class ReflectorServerTests(SharedApiServer shared)
             {
                 await api.KillAsync();
                 await api.StartAgainAsync();
+                await Crd.UntilServedAsync(api);
             }
             if (step is 40)
             {
                 await api.StopAsync();
                 await api.StartAgainAsync();
+                await Crd.UntilServedAsync(api);
             }
             await ChangeAsync(api, random, model);
         }
@@ -110,7 +112,7 @@ public sealed class ReflectorServerTests(SharedApiServer shared)
     private static async Task InstallAsync(ApiServer api)
     {
         await api.KubectlAsync("apply", "-k", Crd.Folder);
-        await api.KubectlAsync("wait", "--for", "condition=Established", "--timeout", "90s", "crd/nodeworkloads.reconciler.dev");
+        await Crd.UntilServedAsync(api);
     }
 
     private static async Task ChangeAsync(ApiServer api, Random random, SortedDictionary<string, string> model)

@@ -29,9 +29,7 @@ public sealed class SharedApiServer : IAsyncDisposable
         var server = await GetAsync();
         await server.KubectlAsync("apply", "-k", Crd.Folder);
         await server.KubectlAsync("wait", "--for", "condition=Established", "--timeout", "90s", "crd", "nodeworkloads.reconciler.dev", "nodeworkloadsets.reconciler.dev");
-        // Established comes a little before discovery and storage.
-        await Eventually.UntilAsync(
-            async () => await server.TryKubectlAsync(server.Kubeconfig, "get", "nodeworkloads,nodeworkloadsets", "-A") is { ExitCode: 0 }, "our kinds are served");
+        await Crd.UntilServedAsync(server);
         return server;
     }
 }
