@@ -86,7 +86,7 @@ public sealed class DaemonFaultTests
         var holder = node.AgentPid.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
         // Ends once the second agent has named the first one's pid.
-        const string script = "log=$1; pid=$2; shift 2; \"$@\" 2>\"$log\" & until grep -q \"$pid\" \"$log\"; do sleep 0.1; done; kill $!; wait $!";
+        const string script = "log=$1; pid=$2; shift 2; \"$@\" 2>\"$log\" & until grep -q \"held by pid $pid\" \"$log\"; do sleep 0.1; done; kill $!; wait $!";
         var second = await Shell.RunAsync(
             "/bin/sh",
             ["-c", script, "sh", empty["log"], holder, AgentNode.Binary, "agent", "--manifests", empty["none"], "--state-dir", empty["state"], "--log-dir", empty["logs"]],

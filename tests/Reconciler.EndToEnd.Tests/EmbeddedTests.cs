@@ -48,7 +48,14 @@ public sealed class EmbeddedTests
         }
         finally
         {
-            foreach (var daemon in DaemonsOf(folder["s"])) Signals.Send(daemon, Signals.Kill);
+            await Eventually.UntilAsync( // one that still dies may write into the folder that goes
+                () =>
+                {
+                    var alive = DaemonsOf(folder["s"]);
+                    foreach (var daemon in alive) Signals.Send(daemon, Signals.Kill);
+                    return alive.Count == 0;
+                },
+                "the daemon ends");
             await Leftovers.SweepAsync(socket, ns);
         }
     }

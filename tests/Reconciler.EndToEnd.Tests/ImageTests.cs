@@ -36,7 +36,8 @@ public sealed class ImageTests(ClusterFixture cluster) : IClassFixture<ClusterFi
         await Eventually.UntilAsync(async () => await PidAsync(client, ns) is var pid and > 0 && pid != first, $"it is healed; the agent said:\n{pod.Log("agent-old")}");
         var healed = await PidAsync(client, ns);
         // The volume and the log of the workload are the host's.
-        Assert.Equal("hello\n", await File.ReadAllTextAsync(Assert.Single(Directory.GetFiles(host.HostPath("/var/lib/reconciler"), "hello", SearchOption.AllDirectories)), Cancellation));
+        await Eventually.UntilAsync( // it runs before its script has written, and its successor writes anew
+            () => Directory.GetFiles(host.HostPath("/var/lib/reconciler"), "hello", SearchOption.AllDirectories) is [var file] && File.ReadAllText(file) == "hello\n", "the workload has written");
         Assert.NotEmpty(Directory.GetFiles(host.HostPath("/var/log/reconciler"), "*.out", SearchOption.AllDirectories));
 
         // What kubectl exec in the pod gives.
