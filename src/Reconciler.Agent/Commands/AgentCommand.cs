@@ -26,23 +26,8 @@ internal static partial class AgentCommand
             Notes = "It waits for containerd where that is absent, says READY on standard error once it reconciles, and leaves the containers running when it stops.",
         };
         var settings = new SettingOptions(command, Settings.Agent, console);
-        command.SetAction((parsed, cancellation) => RunAsync(WithStandardVariable(settings.Read(parsed), console), console, cancellation));
+        command.SetAction((parsed, cancellation) => RunAsync(settings.Read(parsed), console, cancellation));
         return command;
-    }
-
-    /// <summary>Every program with traces heeds this variable; our own settings go before it.</summary>
-    private static NodeOptions WithStandardVariable(NodeOptions options, CliConsole console)
-    {
-        const string variable = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        if (options.OtlpEndpoint is not null || console.Variable(variable) is not { Length: > 0 } value) return options;
-        try
-        {
-            return options with { OtlpEndpoint = SettingValues.OtlpEndpoint(value) };
-        }
-        catch (SettingException e)
-        {
-            throw new SettingException($"{variable}: \"{value}\" cannot be used; right is: {e.Message}");
-        }
     }
 
     private static async Task<int> RunAsync(NodeOptions options, CliConsole console, CancellationToken cancellation)
@@ -61,7 +46,7 @@ internal static partial class AgentCommand
         builder.Services.AddSingleton(_ => ServiceManager.FromEnvironment(console.Variable));
         builder.Services.AddSingleton<AgentService>();
         builder.Services.AddHostedService(services => services.GetRequiredService<AgentService>());
-        using var traces = TraceExport.Start(options);
+        using var traces = TraceExport.Start(options, "reconciler-agent", console.Variable);
         using var host = builder.Build();
         var agent = host.Services.GetRequiredService<AgentService>();
         var logger = host.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Agent"); // the host ends with its services

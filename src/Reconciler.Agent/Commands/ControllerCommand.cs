@@ -2,6 +2,7 @@ using System.CommandLine;
 using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Controller;
 using Reconciler.Agent.Hosting;
+using Reconciler.Agent.Tracing;
 using Reconciler.Sources.Kubernetes;
 
 namespace Reconciler.Agent.Commands;
@@ -33,6 +34,7 @@ internal static class ControllerCommand
         using var loggers = LoggerFactory.Create(builder => builder
             .SetMinimumLevel(options.LogLevel)
             .AddProvider(new StderrLog(console.Error, console.Time, options.LogLevel, console.Color, options.LogFormat)));
+        using var traces = TraceExport.Start(options, "reconciler-controller", console.Variable);
         using var client = Open(options, console.Time);
         var leases = options.LeaseNamespace ?? (options.Kubeconfig is null ? File.ReadAllText(PodNamespace).Trim() : DefaultNamespace);
         var election = new ElectionOptions

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using Reconciler.Agent.Metrics;
 using Reconciler.Core.Engine;
@@ -9,7 +10,12 @@ namespace Reconciler.Agent.Controller;
 /// <summary>What a leader does: follows four lists, and works on the keys that their changes name. One object runs once.</summary>
 internal sealed partial class ControllerLoop : IDisposable
 {
+    /// <summary>Name of the <see cref="ActivitySource"/> with a span for each pass over a key; without a listener none is made.</summary>
+    public const string ActivitySourceName = "Reconciler.Controller";
+
     private const int Workers = 16;
+
+    private static readonly ActivitySource Spans = new(ActivitySourceName);
 
     /// <summary>Changes that follow each other at once are looked at once.</summary>
     private static readonly TimeSpan Gather = TimeSpan.FromMilliseconds(50);
@@ -105,21 +111,32 @@ internal sealed partial class ControllerLoop : IDisposable
         {
             using var lease = await _queue.TakeAsync(stop);
             _metrics.Waited(lease.Waited);
-            try
-            {
-                await (lease.Key.IsSet ? _sets.RunAsync(lease, _facts.Current) : _workloads.RunAsync(lease, _facts.Current));
-            }
-            catch (OperationCanceledException) when (lease.Token.IsCancellationRequested)
-            {
-                lease.Again(TimeSpan.Zero);
-            }
-            catch (Exception e)
-            {
-                LogBug(e, lease.Key.Name);
-                lease.Fail(Backoff.AfterFailure(lease.Attempt + 1, Random.Shared.NextDouble()));
-            }
+            using var span = Begin(lease);
+            await PassAsync(lease);
+            if (lease.HasFailed) span?.SetStatus(ActivityStatusCode.Error);
         }
     }
+
+    private async Task PassAsync(WorkLease<WorkKey> lease)
+    {
+        try
+        {
+            await (lease.Key.IsSet ? _sets.RunAsync(lease, _facts.Current) : _workloads.RunAsync(lease, _facts.Current));
+        }
+        catch (OperationCanceledException) when (lease.Token.IsCancellationRequested)
+        {
+            lease.Again(TimeSpan.Zero);
+        }
+        catch (Exception e)
+        {
+            LogBug(e, lease.Key.Name);
+            lease.Fail(Backoff.AfterFailure(lease.Attempt + 1, Random.Shared.NextDouble()));
+        }
+    }
+
+    private static Activity? Begin(WorkLease<WorkKey> lease) => Spans.StartActivity("reconcile")?
+        .SetTag("reconciler.kind", lease.Key.IsSet ? "set" : "workload").SetTag("reconciler.namespace", lease.Key.Name.Namespace)
+        .SetTag(lease.Key.IsSet ? "reconciler.set" : "reconciler.workload", lease.Key.Name.Name).SetTag("reconciler.queue_wait_s", lease.Waited.TotalSeconds);
 
     [LoggerMessage(3801, LogLevel.Information, "{Sets} sets, {Workloads} workloads, {Nodes} nodes")]
     private partial void LogListed(int sets, int workloads, int nodes);

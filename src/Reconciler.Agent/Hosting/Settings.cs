@@ -106,7 +106,7 @@ internal static class Settings
 
     public static readonly IReadOnlyList<Setting> Agent = [.. Declaring, Kubeconfig, LeaseNamespace, AcceptDataLoss, .. Registry, OciRuntime, SystemdCgroup, LogMaxSize, LogMaxFiles, LogMaxTotal, LogReserve, ResyncInterval, LogFormat, OtlpEndpoint, MetricsAddress, HttpAddress];
 
-    public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat, MetricsAddress];
+    public static readonly IReadOnlyList<Setting> Controller = [Kubeconfig, LeaseNamespace, LeaderElectionNamespace, LogLevel, LogFormat, OtlpEndpoint, MetricsAddress];
 
     /// <summary>What a config file may hold.</summary>
     public static readonly IReadOnlyList<Setting> All = [.. Agent, LeaderElectionNamespace];

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using Reconciler.Agent.Hosting;
+using Reconciler.Agent.Tracing;
 
 namespace Reconciler.Agent.Metrics;
 
@@ -15,6 +16,7 @@ internal static class ProcessMetrics
         meter.CreateObservableGauge("process_open_fds", OpenFiles, null, "Open file descriptors of this process.");
         meter.CreateObservableGauge("reconciler_gc_heap_bytes", () => GC.GetTotalMemory(forceFullCollection: false), "By", "Managed heap of this process.");
         meter.CreateObservableCounter("reconciler_gc_collections_total", () => (long)GC.CollectionCount(0), null, "Garbage collections of this process.");
+        meter.CreateObservableCounter("reconciler_trace_spans_dropped_total", () => SpanQueue.Dropped, null, "Spans lost, since too many waited for the collector or it did not take them.");
         meter.CreateObservableGauge(
             "reconciler_build_info", () => new Measurement<long>(1, new KeyValuePair<string, object?>("version", AgentService.Version)), null, "1; its label is the version of this program.");
     }

@@ -30,13 +30,20 @@ public sealed class WorkLease<TKey> : IDisposable where TKey : notnull
     /// <summary>Cancelled by stop, and when a newer declaration supersedes this pass.</summary>
     public CancellationToken Token { get; }
 
+    /// <summary>It ended with <see cref="Fail"/>.</summary>
+    public bool HasFailed { get; private set; }
+
     internal CancellationTokenSource Source { get; }
 
     /// <summary>As wanted, or waiting as planned: looked at again <paramref name="after"/> (null = at the next event). Failures are forgotten.</summary>
     public void Rest(TimeSpan? after) => Complete(WorkQueue<TKey>.Completion.Rest, after);
 
     /// <summary>Failed: tried again <paramref name="after"/>, and hints do not shorten it.</summary>
-    public void Fail(TimeSpan after) => Complete(WorkQueue<TKey>.Completion.Fail, after);
+    public void Fail(TimeSpan after)
+    {
+        Complete(WorkQueue<TKey>.Completion.Fail, after);
+        HasFailed = true;
+    }
 
     /// <summary>Neither: one more look <paramref name="after"/>; the count of failures stays.</summary>
     public void Again(TimeSpan after) => Complete(WorkQueue<TKey>.Completion.Again, after);

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Http.Headers;
@@ -9,6 +10,9 @@ namespace Reconciler.Sources.Kubernetes;
 /// <summary>Requests to one API server: JSON in, JSON out, every wait limited. Any failure is a <see cref="ClusterException"/>.</summary>
 public sealed class ClusterClient : IDisposable
 {
+    /// <summary>Name of the <see cref="ActivitySource"/> with a span for each request that is made within another span.</summary>
+    public const string ActivitySourceName = "Reconciler.Kubernetes";
+
     public const string Apply = "application/apply-patch+yaml";
     public const string JsonPatch = "application/json-patch+json";
 
@@ -85,10 +89,26 @@ public sealed class ClusterClient : IDisposable
     private async Task<JsonDocument> SendAsync(
         HttpMethod method, string path, ReadOnlyMemory<byte>? body, string contentType, TimeSpan limit, CancellationToken cancellation)
     {
+        using var span = RequestSpan.Begin(method, path, _connection.Server);
+        try
+        {
+            return await ExchangeAsync(span, method, path, body, contentType, limit, cancellation);
+        }
+        catch (ClusterException e)
+        {
+            RequestSpan.Fail(span, e);
+            throw;
+        }
+    }
+
+    private async Task<JsonDocument> ExchangeAsync(
+        Activity? span, HttpMethod method, string path, ReadOnlyMemory<byte>? body, string contentType, TimeSpan limit, CancellationToken cancellation)
+    {
         using var silence = new CancellationTokenSource(limit, _time);
         using var whole = new CancellationTokenSource(method == HttpMethod.Get ? LongestRead : limit, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(silence.Token, whole.Token, cancellation);
         using var response = await AnswerAsync(method, path, body, contentType, either.Token, cancellation);
+        span?.SetTag("http.response.status_code", (int)response.StatusCode);
         try
         {
             return await ReadAsync(await response.Content.ReadAsStreamAsync(either.Token), () => silence.CancelAfter(limit), either.Token);
