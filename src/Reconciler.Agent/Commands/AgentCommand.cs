@@ -19,9 +19,9 @@ internal static partial class AgentCommand
             "agent",
             "Keep this node's containers and images as the manifests declare them.",
             "reconciler agent --manifests /etc/reconciler/manifests",
-            "reconciler agent --manifests ./site --manifests ./local --node-labels zone=north,disk=ssd",
+            "reconciler agent --manifests ./site --manifests ./local --node-labels a=b",
             "reconciler agent --kubernetes --kubeconfig /etc/reconciler/kubeconfig",
-            "reconciler agent --embedded-containerd --manifests ./site    # needs no containerd service")
+            "reconciler agent --embedded-containerd --manifests ./site")
         {
             Notes = "It waits for containerd where that is absent, says READY on standard error once it reconciles, and leaves the containers running when it stops.",
         };

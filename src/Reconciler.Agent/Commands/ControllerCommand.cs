@@ -18,7 +18,7 @@ internal static class ControllerCommand
         var command = new ExampleCommand(
             "controller",
             "Make one NodeWorkload per matching node of each NodeWorkloadSet in a cluster.",
-            "reconciler controller                                        # in a pod, with its service account",
+            "reconciler controller    # in a pod, with its service account",
             "reconciler controller --kubeconfig ~/.kube/config --log-level debug",
             "reconciler controller --leader-election-namespace kube-system")
         {

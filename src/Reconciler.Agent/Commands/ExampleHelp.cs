@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
+using System.Text;
 
 namespace Reconciler.Agent.Commands;
 
@@ -22,11 +23,26 @@ internal sealed class ExampleHelp(HelpAction inner) : SynchronousCommandLineActi
         var result = inner.Invoke(parseResult);
         if (parseResult.CommandResult.Command is not ExampleCommand command) return result;
         var output = parseResult.InvocationConfiguration.Output;
-        if (command.Notes.Length > 0) output.WriteLine(command.Notes + "\n");
-        if (command.Options.Any(option => option.Name == Hosting.Settings.ConfigFlag)) output.WriteLine(Precedence + "\n");
+        if (command.Notes.Length > 0) output.WriteLine(Wrapped(command.Notes, inner.MaxWidth) + "\n");
+        if (command.Options.Any(option => option.Name == Hosting.Settings.ConfigFlag)) output.WriteLine(Wrapped(Precedence, inner.MaxWidth) + "\n");
         if (command.Examples.Count == 0) return result;
         output.WriteLine("Examples:");
         foreach (var example in command.Examples) output.WriteLine("  " + example);
         return result;
+    }
+
+    /// <summary>As wide as the help above it: a terminal would cut words.</summary>
+    internal static string Wrapped(string text, int width)
+    {
+        var lines = new StringBuilder();
+        var column = 0;
+        foreach (var word in text.Split(' '))
+        {
+            var fits = column + 1 + word.Length <= width;
+            if (column > 0) lines.Append(fits ? ' ' : '\n');
+            column = fits && column > 0 ? column + 1 + word.Length : word.Length;
+            lines.Append(word);
+        }
+        return lines.ToString();
     }
 }

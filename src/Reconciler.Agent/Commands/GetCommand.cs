@@ -24,7 +24,7 @@ internal static class GetCommand
             "List containers.",
             "reconciler get containers",
             "reconciler get containers -n shop -o wide",
-            "reconciler get containers --watch           # then each row that changes, until Ctrl-C",
+            "reconciler get containers --watch           # then each change, until Ctrl-C",
             "reconciler get containers web/server -o yaml")
         {
             Notes = Notes,

@@ -14,7 +14,7 @@ internal static class PlanCommand
         var command = new ExampleCommand(
             "plan",
             "Say what the agent would do now, and why. Exit code 0: nothing to do; 2: changes; 1: failed.",
-            "reconciler plan                     # for the folders of the agent that runs here",
+            "reconciler plan    # for the folders of the agent that runs here",
             "reconciler plan --manifests /etc/reconciler/manifests",
             "reconciler plan -f ./next-version")
         {

@@ -16,7 +16,7 @@ internal static class ValidateCommand
             "validate",
             "Check manifests: every problem with file, line, field and remedy. Exit code 1 if any is refused.",
             "reconciler validate -f ./site",
-            "reconciler validate -f ./site --cluster    # as the cluster judges: nodeName is required")
+            "reconciler validate -f ./site --cluster    # nodeName is required there")
         {
             Notes = "It needs neither containerd nor root.",
         };

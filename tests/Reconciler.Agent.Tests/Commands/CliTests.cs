@@ -38,7 +38,16 @@ public sealed class CliTests : IDisposable
 
         Assert.Equal((0, ""), (code, error));
         Assert.All(texts, text => Assert.Contains(text, output, StringComparison.Ordinal));
+        Assert.All(output.Split("Examples:").ElementAtOrDefault(1)?.Split('\n') ?? [], line => Assert.True(line.Length <= 80, line));
     }
+
+    [Theory]
+    [InlineData("a", 80, "a")]
+    [InlineData("ab cd ef", 5, "ab cd\nef")]
+    [InlineData("ab cd ef", 4, "ab\ncd\nef")]
+    [InlineData("ab abcdefgh c", 4, "ab\nabcdefgh\nc")]
+    [InlineData("ab cd ef", int.MaxValue, "ab cd ef")]
+    public void Notes_of_help_are_as_wide_as_the_terminal_and_cut_no_word(string text, int width, string wrapped) => Assert.Equal(wrapped, ExampleHelp.Wrapped(text, width));
 
     [Fact]
     public async Task An_unknown_command_is_one_line_and_the_way_to_help()

@@ -38,7 +38,7 @@ public sealed class RealShimTests
         Assert.True(LogJournal.Read(log).Base > 0);
     }
 
-    /// <summary>RECONCILER_LOG_ROUNDS: how often the container writes 64 MiB, as fast as it can.</summary>
+    /// <summary>RECONCILER_LOG_ROUNDS: how often the container writes 64 MiB, as fast as it can; RECONCILER_LOG_PAUSE: microseconds between two of them.</summary>
     [Fact]
     public async Task What_stays_of_a_flood_is_its_end_byte_for_byte()
     {
@@ -46,6 +46,7 @@ public sealed class RealShimTests
         using var folder = new TempFolder();
         if (!LogReserve.CanCollapse(folder.Path)) return; // nothing of the kind on this file system
         var rounds = int.Parse(Environment.GetEnvironmentVariable("RECONCILER_LOG_ROUNDS") ?? "8", CultureInfo.InvariantCulture);
+        var pause = int.Parse(Environment.GetEnvironmentVariable("RECONCILER_LOG_PAUSE") ?? "0", CultureInfo.InvariantCulture);
         await using var daemon = await StartAsync(folder);
         var block = NumberedBlock(Block);
         Directory.CreateDirectory(folder["data"]);
@@ -59,7 +60,7 @@ public sealed class RealShimTests
 
         await daemon.CtrAsync(
             "run", "-d", "--log-uri", "file://" + log, "--mount", $"type=bind,src={folder["data"]},dst=/data,options=rbind:ro",
-            Image, "web", "/bin/sh", "-c", $"i=0; while [ $i -lt {rounds} ]; do printf '%08d' $i; cat /data/block; i=$((i+1)); done; exec sleep 100000");
+            Image, "web", "/bin/sh", "-c", $"i=0; while [ $i -lt {rounds} ]; do printf '%08d' $i; cat /data/block; usleep {pause}; i=$((i+1)); done; exec sleep 100000");
         using var view = LogView.Open(log)!;
         var end = rounds * (8L + Block);
         await Eventually.UntilAsync(() => cutting.IsCompleted || view.Range().End >= end, "all is written", TimeSpan.FromMinutes(5));
