@@ -3,6 +3,7 @@ using Reconciler.Containerd;
 using Reconciler.Testing;
 using Reconciler.Testing.Containerd;
 using Reconciler.Testing.Images;
+using Signals = Reconciler.Testing.Signals;
 
 namespace Reconciler.Benchmarks;
 
