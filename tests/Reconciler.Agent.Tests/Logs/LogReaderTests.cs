@@ -153,7 +153,7 @@ public sealed class LogReaderTests : IDisposable
         private readonly Collected _output = new();
 
         public Follower(LogFiles files, LogRequest request) =>
-            Done = Task.Run(() => new LogReader(files, TimeProvider.System).ReadAsync(request, _output, _stop.Token));
+            Done = Task.Run(() => new LogReader(files, new StandingTime()).ReadAsync(request, _output, _stop.Token));
 
         public Task Done { get; }
 
@@ -185,6 +185,14 @@ public sealed class LogReaderTests : IDisposable
             }
             _stop.Dispose();
         }
+    }
+
+    /// <summary>Its timers run, its clock does not: an old incarnation is read however long the machine stalls before its last words.</summary>
+    private sealed class StandingTime : TimeProvider
+    {
+        private readonly DateTimeOffset _now = System.GetUtcNow();
+
+        public override DateTimeOffset GetUtcNow() => _now;
     }
 
     private sealed class Collected : MemoryStream
