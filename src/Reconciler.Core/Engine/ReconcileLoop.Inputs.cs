@@ -37,13 +37,17 @@ public sealed partial class ReconcileLoop
 
     private void Apply(SourceState state)
     {
-        var change = _store.Apply(state);
+        DesiredChange change;
+        lock (_declaring)
+        {
+            change = _store.Apply(state);
+            foreach (var key in change.Keys)
+            {
+                if (!Restore(key)) _queue.Add(key, Trigger.Declared);
+            }
+        }
         options.Metrics.Declared(state.Source, state.NoticedAt);
         LogApplied(state.Source, state.Resources.Count, change.Keys.Count, state.Synced);
-        foreach (var key in change.Keys)
-        {
-            if (!Restore(key)) _queue.Add(key, Trigger.Declared);
-        }
         if (change.Relist) _lists.Writer.TryWrite(true);
     }
 

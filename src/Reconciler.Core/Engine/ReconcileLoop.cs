@@ -19,6 +19,8 @@ public sealed partial class ReconcileLoop(
     private readonly Executor _executor = new(runtime, new RuncGate(options.RuncSlots), options.Metrics);
     private readonly ConditionBook _book = new(status);
     private readonly TaskCompletionSource _listed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>A declaration and what it asks of the queue are one step: else a pass that works on the newest would be ended for it, and begin again.</summary>
+    private readonly Lock _declaring = new();
     private DesiredStore _store = new([]);
 
     /// <summary>Runs until it is told to stop; containers stay as they are.</summary>
@@ -92,7 +94,8 @@ public sealed partial class ReconcileLoop(
         {
             try
             {
-                var desired = _store.Current;
+                DesiredState desired;
+                lock (_declaring) desired = _store.Current;
                 var actual = await runtime.ObserveAsync(lease.Key, desired.ImageOf(lease.Key), lease.Token);
                 var planned = NodePlanner.PlanOne(desired, lease.Key, actual, time.GetUtcNow());
                 status.Begin(planned);
