@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -6,7 +7,7 @@ using System.Text.RegularExpressions;
 
 namespace Reconciler.Testing.Images;
 
-/// <summary>A private docker-registry on a free loopback port.</summary>
+/// <summary>A private docker-registry on a loopback address of its own: no connection of others takes the port while it is stopped.</summary>
 public sealed partial class Registry : IAsyncDisposable
 {
     public const string User = "tester";
@@ -18,10 +19,9 @@ public sealed partial class Registry : IAsyncDisposable
     private readonly HttpClient _http = new() { Timeout = TimeSpan.FromMinutes(2) };
     private Process? _process;
 
-    private Registry(int port) => Host = $"127.0.0.1:{port}";
-
     /// <summary>host:port; the registry itself picks a free port at its first start.</summary>
-    public string Host { get; private set; }
+    public string Host { get; private set; } = string.Create(
+        CultureInfo.InvariantCulture, $"127.{Random.Shared.Next(1, 255)}.{Random.Shared.Next(1, 255)}.{Random.Shared.Next(2, 255)}:0");
 
     public HttpClient Http => _http;
 
@@ -29,10 +29,9 @@ public sealed partial class Registry : IAsyncDisposable
     public string Log => File.Exists(_folder["log"]) ? File.ReadAllText(_folder["log"]) : "";
 
     /// <param name="authenticated">Basic authentication as <see cref="User"/>.</param>
-    /// <param name="port">0 = any free one.</param>
-    public static async Task<Registry> StartAsync(bool authenticated = false, int port = 0)
+    public static async Task<Registry> StartAsync(bool authenticated = false)
     {
-        var registry = new Registry(port);
+        var registry = new Registry();
         await registry.WriteConfigAsync(authenticated);
         await registry.StartAgainAsync();
         return registry;
@@ -43,7 +42,7 @@ public sealed partial class Registry : IAsyncDisposable
         if (_process is not null) return;
         var start = new ProcessStartInfo("/bin/sh", ["-c", "exec docker-registry serve \"$1/config.yml\" >>\"$1/log\" 2>&1 </dev/null", "sh", _folder.Path]);
         _process = Process.Start(start)!;
-        await File.WriteAllTextAsync(_folder["pid"], _process.Id.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        await File.WriteAllTextAsync(_folder["pid"], _process.Id.ToString(CultureInfo.InvariantCulture));
         if (Host.EndsWith(":0", StringComparison.Ordinal)) await AdoptPortAsync();
         await Eventually.UntilAsync(
             async () =>
@@ -122,7 +121,7 @@ public sealed partial class Registry : IAsyncDisposable
         await File.WriteAllTextAsync(_folder["config.yml"], (await File.ReadAllTextAsync(_folder["config.yml"])).Replace(free, said, StringComparison.Ordinal));
     }
 
-    [GeneratedRegex("listening on (127\\.0\\.0\\.1:[0-9]+)")]
+    [GeneratedRegex("listening on (127\\.[0-9.]+:[0-9]+)\"")]
     private static partial Regex ListeningOn();
 
     private async Task WriteConfigAsync(bool authenticated)
