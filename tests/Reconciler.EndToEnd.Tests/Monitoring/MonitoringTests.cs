@@ -29,13 +29,43 @@ public sealed partial class MonitoringTests(ClusterFixture cluster) : IClassFixt
     {
         var overlay = Path.Combine(Checkout.Root, "manifests/overlays/monitored");
         await cluster.Api.KubectlAsync("apply", "--dry-run=server", "-k", overlay);
-        var text = await Shell.OutputAsync("kubectl", "kustomize", overlay);
+        var text = await cluster.Api.KubectlAsync("kustomize", overlay);
 
         Assert.Contains("- --metrics-address=$(HOST_IP):9808\n", text, StringComparison.Ordinal);
         Assert.DoesNotContain("host: 127.0.0.1", text, StringComparison.Ordinal); // the probes' address is then the pod's, which is the node's
         Assert.Equal(2, text.Split("prometheus.io/port: \"9808\"\n").Length - 1);
         Assert.Contains("name: reconciler-rules\n", text, StringComparison.Ordinal);
         Assert.Contains("grafana_dashboard: \"1\"\n", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task What_the_Prometheus_operator_gets_has_the_same_rules_and_finds_our_pods_under_their_jobs()
+    {
+        var rules = await File.ReadAllTextAsync(Rules, TestContext.Current.CancellationToken);
+        var forOperator = await File.ReadAllTextAsync(Path.Combine(Folder, "operator/rules.yaml"), TestContext.Current.CancellationToken);
+        Assert.Equal("  " + rules[rules.IndexOf("groups:", StringComparison.Ordinal)..].TrimEnd().Replace("\n", "\n  ", StringComparison.Ordinal), forOperator.Split("\nspec:\n")[1].TrimEnd());
+
+        await cluster.Api.KubectlAsync("apply", "-f", Path.Combine(Checkout.Root, "tests/Reconciler.EndToEnd.Tests/Monitoring/operator-crds.yaml"));
+        await Eventually.UntilAsync(
+            async () => (await cluster.Api.TryKubectlAsync(cluster.Api.Kubeconfig, "get", "prometheusrules,podmonitors", "-A")).ExitCode == 0, "the operator's kinds are served");
+        var overlay = Path.Combine(Checkout.Root, "manifests/overlays/prometheus-operator");
+        var applied = JsonNode.Parse(await cluster.Api.KubectlAsync("apply", "--dry-run=server", "-o", "json", "-k", overlay))!["items"]!.AsArray();
+        JsonNode Of(string kind) => applied.Single(item => (string)item!["kind"]! == kind)!;
+
+        var alerts = Of("PrometheusRule")["spec"]!["groups"]!.AsArray().SelectMany(group => group!["rules"]!.AsArray()).Select(rule => (string)rule!["alert"]!).ToList();
+        Assert.Equal(Alert().Matches(rules).Select(match => match.Groups[1].Value), alerts);
+        var monitor = Of("PodMonitor")["spec"]!;
+        var endpoint = monitor["podMetricsEndpoints"]!.AsArray().Single()!;
+        Assert.True((bool)endpoint["honorLabels"]!);
+        foreach (var (kind, job) in new[] { ("DaemonSet", "reconciler-agent"), ("Deployment", "reconciler-controller") })
+        {
+            var pod = Of(kind)["spec"]!["template"]!;
+            var labels = pod["metadata"]!["labels"]!.AsObject();
+            Assert.All(monitor["selector"]!["matchLabels"]!.AsObject(), wanted => Assert.Equal((string?)wanted.Value, (string?)labels[wanted.Key]));
+            Assert.Equal(job, (string?)labels[(string)monitor["jobLabel"]!]);
+            Assert.Contains(pod["spec"]!["containers"]!.AsArray().Single()!["ports"]!.AsArray(), port => (string)port!["name"]! == (string)endpoint["port"]!);
+            Assert.Contains($"job=\"{job}\"", rules, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -98,6 +128,7 @@ public sealed partial class MonitoringTests(ClusterFixture cluster) : IClassFixt
     private static async Task<string> ScrapeAsync(string address)
     {
         using var http = new HttpClient();
+        http.DefaultRequestHeaders.Add("Accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"); // as Prometheus does
         using var answer = await http.GetAsync(new Uri($"http://{address}/metrics"), TestContext.Current.CancellationToken);
         Assert.Equal("text/plain; version=0.0.4; charset=utf-8", answer.Content.Headers.ContentType!.ToString());
         return await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
@@ -152,6 +183,9 @@ public sealed partial class MonitoringTests(ClusterFixture cluster) : IClassFixt
 
     [GeneratedRegex("^[|] `(?:reconciler|process)_[a-z_]+` [|]")]
     private static partial Regex DocumentedFamily();
+
+    [GeneratedRegex("^ +- alert: (.*)$", RegexOptions.Multiline)]
+    private static partial Regex Alert();
 
     [GeneratedRegex("^ +expr: (.*)$", RegexOptions.Multiline)]
     private static partial Regex RuleExpression();
