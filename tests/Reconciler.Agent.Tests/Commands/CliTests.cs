@@ -24,7 +24,7 @@ public sealed class CliTests : IDisposable
     [Theory]
     [InlineData("", "agent", "controller", "plan", "get", "logs", "pull", "validate", "version")]
     [InlineData("agent", "--manifests <DIR>", "--embedded-containerd", "--log-reserve <SHARE>", "RECONCILER_STATE_DIR", "Examples:", "reconciler agent --manifests /etc")]
-    [InlineData("controller", "--kubeconfig <FILE>", "--leader-election-namespace <NAME>", "--lease-namespace <NAME>", "--log-level <LEVEL>", "--log-format <FORMAT>", "one leads and acts", "Examples:")]
+    [InlineData("controller", "--kubeconfig <FILE>", "--leader-election-namespace <NAME>", "--lease-namespace <NAME>", "--log-level <LEVEL>", "--log-format <FORMAT>", "--otlp-endpoint <URL>", "one leads and acts", "Examples:")]
     [InlineData("plan", "--filename <DIR>", "--node-labels", "Exit code 0", "Examples:")]
     [InlineData("get containers", "--namespace <NS>", "json|yaml|wide|name", "READY means running, until there are probes", "Examples:")]
     [InlineData("get images", "-o wide", "Examples:")]

@@ -71,7 +71,8 @@ public sealed class CompletionTests : IDisposable
             {
                 ["PATH"] = $"{AppContext.BaseDirectory}:{Environment.GetEnvironmentVariable("PATH")}",
                 ["ZDOTDIR"] = _folder.Path, ["FIFO"] = _folder["fifo"], ["RECONCILER_STATE_DIR"] = _folder["state"], ["TERM"] = "xterm", ["LC_ALL"] = "C.UTF-8", ["HISTFILE"] = "",
-            });
+            },
+            TimeSpan.FromMinutes(5));
 
         Assert.True(result is { ExitCode: 0, Error: "" }, $"{result}");
         Assert.Equal(cases.Select(one => one.Completed), result.Output.Split('\n')[..^1]);
