@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Time.Testing;
 using Reconciler.Testing;
 using Reconciler.Testing.Containerd;
 
@@ -46,13 +47,12 @@ public sealed class ConnectTests(SharedDaemon shared)
     public async Task A_dead_socket_is_a_timeout_within_the_limit()
     {
         using var folder = new TempFolder();
-        var options = new ContainerdClientOptions { Address = folder["none.sock"], ConnectTimeout = TimeSpan.FromSeconds(5) };
 
-        var error = await Assert.ThrowsAsync<ContainerdException>(() => ContainerdClient.ConnectAsync(options, Stop));
+        var error = await NotConnectedAsync(folder["none.sock"]);
 
         Assert.True(error.IsTimeout);
         Assert.True(error.IsUnavailable);
-        Assert.Equal($"no answer at {options.Address} within 5 s: the socket does not exist", error.Message);
+        Assert.Equal($"no answer at {folder["none.sock"]} within 5 s: the socket does not exist", error.Message);
     }
 
     [Fact]
@@ -60,11 +60,10 @@ public sealed class ConnectTests(SharedDaemon shared)
     {
         using var folder = new TempFolder();
         await File.WriteAllTextAsync(folder["file.sock"], "", Stop);
-        var options = new ContainerdClientOptions { Address = folder["file.sock"], ConnectTimeout = TimeSpan.FromSeconds(5) };
 
-        var error = await Assert.ThrowsAsync<ContainerdException>(() => ContainerdClient.ConnectAsync(options, Stop));
+        var error = await NotConnectedAsync(folder["file.sock"]);
 
-        Assert.Equal($"no answer at {options.Address} within 5 s: nobody listens on the socket", error.Message);
+        Assert.Equal($"no answer at {folder["file.sock"]} within 5 s: nobody listens on the socket", error.Message);
     }
 
     [Fact]
@@ -134,5 +133,20 @@ public sealed class ConnectTests(SharedDaemon shared)
             () => ContainerdClient.ConnectAsync(new ContainerdClientOptions { CallTimeout = TimeSpan.Zero }, Stop));
         await Assert.ThrowsAnyAsync<ArgumentException>(
             () => ContainerdClient.ConnectAsync(new ContainerdClientOptions { LockTimeout = TimeSpan.FromSeconds(-1) }, Stop));
+    }
+
+    /// <summary>Connects in vain for 5 s, which pass once it was tried.</summary>
+    private static async Task<ContainerdException> NotConnectedAsync(string address)
+    {
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow); // calls have their deadlines on the real clock
+        var tried = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var options = new ContainerdClientOptions
+        {
+            Address = address, ConnectTimeout = TimeSpan.FromSeconds(5), TimeProvider = time, CallEnded = _ => tried.TrySetResult(),
+        };
+        var connecting = ContainerdClient.ConnectAsync(options, Stop);
+        await tried.Task.WaitAsync(Eventually.DefaultLimit, Stop);
+        time.Advance(options.ConnectTimeout);
+        return await Assert.ThrowsAsync<ContainerdException>(() => connecting);
     }
 }
