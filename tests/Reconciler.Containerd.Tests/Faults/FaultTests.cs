@@ -85,7 +85,6 @@ public sealed class FaultTests(FaultBench bench) : IClassFixture<FaultBench>
         var limit = TimeSpan.FromSeconds(4);
         return options with
         {
-            ConnectTimeout = limit,
             CallTimeout = limit,
             Limits = new CallLimits { Rollback = limit, Kill = limit, Settle = limit, Delete = limit, Long = limit, Apply = limit },
         };

@@ -236,7 +236,7 @@ internal static partial class PublicCalls
     };
 
     private static async Task ConnectAsync(ContainerdClient client, Scene scene, CancellationToken stop) =>
-        await (await ContainerdClient.ConnectAsync(client.Options, stop)).DisposeAsync();
+        await (await ContainerdClient.ConnectAsync(client.Options with { ConnectTimeout = client.Options.CallTimeout }, stop)).DisposeAsync();
 
     private static Task FirstEventAsync(ContainerdClient client, Scene scene, CancellationToken stop) => FirstAsync(client.EventsAsync(null, stop));
 
