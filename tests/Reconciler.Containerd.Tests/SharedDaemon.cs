@@ -13,7 +13,7 @@ public sealed class SharedDaemon : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        Daemon = await ContainerdDaemon.StartAsync();
+        Daemon = await ContainerdDaemon.StartPatientAsync();
         await ImportAsync(Daemon, TestImages.Busybox(), Busybox);
     }
 

@@ -63,7 +63,7 @@ internal sealed partial class RandomModel : IAsyncDisposable
 
     public static async Task<RandomModel> StartAsync(int seed)
     {
-        var daemon = await ContainerdDaemon.StartAsync();
+        var daemon = await ContainerdDaemon.StartPatientAsync();
         await SharedDaemon.ImportAsync(daemon, TestImages.Busybox(), SharedDaemon.Busybox);
         var model = new RandomModel(seed, daemon);
         model.Client = await ContainerdClient.ConnectAsync(model.Options(model.Proxy.Address), Stop);

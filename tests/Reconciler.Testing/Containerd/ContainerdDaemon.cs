@@ -18,8 +18,11 @@ public sealed class ContainerdDaemon : IAsyncDisposable
     private readonly string _disabledPlugins;
     private readonly IReadOnlyList<string> _hostPaths;
 
-    private ContainerdDaemon(IEnumerable<string> withoutPlugins, IReadOnlyList<string> hostPaths)
+    private readonly string _stateLimit;
+
+    private ContainerdDaemon(IEnumerable<string> withoutPlugins, IReadOnlyList<string> hostPaths, string stateLimit = "2s")
     {
+        _stateLimit = stateLimit;
         _hostPaths = hostPaths;
         Namespace = "t" + Names.Unique();
         _disabledPlugins = string.Join(", ", UnusedPlugins.Concat(withoutPlugins).Select(plugin => $"\"{plugin}\""));
@@ -49,6 +52,14 @@ public sealed class ContainerdDaemon : IAsyncDisposable
         return daemon;
     }
 
+    /// <summary>For tests that stop no shim: a slow machine is no reason to call a task UNKNOWN, as after the usual 2 s.</summary>
+    public static async Task<ContainerdDaemon> StartPatientAsync()
+    {
+        var daemon = new ContainerdDaemon([], [], "1m");
+        await daemon.StartAgainAsync();
+        return daemon;
+    }
+
     /// <summary>As the containerd of a whole node: in a mount namespace where /run/containerd and the given paths are folders of this one alone.</summary>
     public static async Task<ContainerdDaemon> StartAsNodeAsync(params string[] hostPaths)
     {
@@ -72,6 +83,9 @@ public sealed class ContainerdDaemon : IAsyncDisposable
               address = "{Address}"
             [plugins."io.containerd.internal.v1.opt"]
               path = "{_folder["opt"]}"
+            [timeouts] # a shim that does not answer within the usual 5 s of a start is taken for dead, and its container killed
+              "io.containerd.timeout.shim.load" = "1m"
+              "io.containerd.timeout.task.state" = "{_stateLimit}"
             """);
         await File.WriteAllTextAsync(_folder["namespace"], Namespace); // scripts/test.sh sweeps by it
         foreach (var path in _hostPaths)
