@@ -42,8 +42,7 @@ internal sealed partial class RandomModel
     private Task DestroyNothingAsync(Place place) => TryAsync($"destroy {place.Id}, which is not there", async () =>
     {
         var error = await Assert.ThrowsAsync<ContainerdException>(() => Client.DestroyContainerAsync(place.Id, AtOnce, Stop));
-        if (error.IsUnavailable) throw error;
-        Assert.Equal(ContainerdError.ContainerNotfound, error.Code);
+        if (error.Code != ContainerdError.ContainerNotfound) throw error; // borne as of any operation
     });
 
     private async Task DestroyAsync(Place place)
