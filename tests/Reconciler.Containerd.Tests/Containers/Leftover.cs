@@ -21,16 +21,16 @@ internal static class Leftover
     {
         if (File.ReadLines("/proc/self/mounts").Any(line => line.Contains(id, StringComparison.Ordinal))) yield return "mount";
         if (Directory.Exists($"{daemon.Folder}/state/io.containerd.runtime.v2.task/{daemon.Namespace}/{id}")) yield return "bundle";
-        if (Leftovers.ShimsOf(daemon.Address).Any(pid => CommandLine(pid).Contains(id, StringComparison.Ordinal))) yield return "shim";
-        if (Leftovers.CgroupsOf(daemon.Namespace).Any(folder => Directory.Exists($"{folder}/{id}") && File.ReadAllText($"{folder}/{id}/cgroup.procs").Length > 0))
-            yield return "process";
+        if (Leftovers.ShimsOf(daemon.Address).Any(pid => Text($"/proc/{pid}/cmdline").Contains(id, StringComparison.Ordinal))) yield return "shim";
+        if (Leftovers.CgroupsOf(daemon.Namespace).Any(folder => Text($"{folder}/{id}/cgroup.procs").Length > 0)) yield return "process";
     }
 
-    private static string CommandLine(int pid)
+    /// <summary>Empty = it is gone, or went while it was read.</summary>
+    private static string Text(string file)
     {
         try
         {
-            return File.ReadAllText($"/proc/{pid}/cmdline");
+            return File.ReadAllText(file);
         }
         catch (IOException)
         {
