@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -19,6 +20,7 @@ public enum EtcdVersion
 public sealed partial class ApiServer : IAsyncDisposable
 {
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(5);
+    private static readonly ConcurrentDictionary<int, byte> Given = new();
 
     private readonly TempFolder _folder = new();
     private readonly ControlPlane _programs;
@@ -200,7 +202,7 @@ public sealed partial class ApiServer : IAsyncDisposable
         await process.WaitForExitAsync();
     }
 
-    /// <summary>Below the range that outgoing connections take theirs from, so that it is still free after a restart.</summary>
+    /// <summary>Below the range that outgoing connections take theirs from, so that it is still free after a restart; given once, as the server binds it later.</summary>
     private static int FreePort()
     {
         var first = int.Parse(File.ReadAllText("/proc/sys/net/ipv4/ip_local_port_range").Split('\t')[0], CultureInfo.InvariantCulture);
@@ -211,7 +213,7 @@ public sealed partial class ApiServer : IAsyncDisposable
             try
             {
                 probe.Bind(new IPEndPoint(IPAddress.Loopback, port));
-                return port;
+                if (Given.TryAdd(port, 0)) return port;
             }
             catch (SocketException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
             {
