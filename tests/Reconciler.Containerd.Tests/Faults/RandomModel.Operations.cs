@@ -119,9 +119,25 @@ internal sealed partial class RandomModel
     private async Task KillAsync(Place place)
     {
         place.ExitedIn = Volatile.Read(ref _restarts);
-        // Asking again does no harm.
-        while (!await TryAsync($"kill {place.Id}", () => Client.KillAsync(place.Id, 9, all: true, Stop))) await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Stop);
+        var again = false;
+        while (!await TryAsync($"kill {place.Id}", AskAsync)) await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Stop);
         place.State = await ExitAsync(place, 137);
+
+        async Task AskAsync()
+        {
+            try
+            {
+                await Client.KillAsync(place.Id, 9, all: true, Stop);
+            }
+            catch (ContainerdException e) when (again && e.IsNotfound)
+            {
+                // the one before did it, and a newer daemon that started since has dropped the task
+            }
+            finally
+            {
+                again = true;
+            }
+        }
     }
 
     private async Task KillShimAsync(Place place)
