@@ -136,7 +136,7 @@ public sealed class FakeRuntime(FakeNode node) : IContainerRuntime
         {
             if (container.StopBy is not null) node.Violate($"{container.Key}: {action.Id} signalled twice");
             node.Change(action.Id, c => c with { StopBy = by });
-            Step("stop: stop-by", cancellation);
+            Step("stop: stop-by", CancellationToken.None); // whoever finds stop-by takes the signal for sent
             if (!node.IgnoresStop.Contains(container.Key)) node.End(action.Id, 143, "");
             Step("stop: signalled", cancellation);
         }
