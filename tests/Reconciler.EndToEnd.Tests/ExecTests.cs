@@ -18,6 +18,7 @@ public sealed class ExecTests : IAsyncLifetime
         _node.Declare("web.yaml", Manifest.Sleepers("web", "one"));
         _node.Declare("pair.yaml", Manifest.Sleepers("pair", "a", "b"));
         await _node.RunningAsync("default-web-one");
+        await _node.RunningAsync("default-pair-a"); // of one that runs alone no name is asked for
         await _node.RunningAsync("default-pair-b");
     }
 
