@@ -18,6 +18,10 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+cannot() { # cannot WHY: no machine to boot can be had here
+  echo "VM: not made: $1"
+  exit 1
+}
 give_up() {
   echo "VM: FAIL $1"
   if [ -e "$work/console" ]; then echo "-- end of the machine's console"; tail -n 60 "$work/console" | tr -d '\r'; fi
@@ -25,11 +29,11 @@ give_up() {
   exit 1
 }
 : >"$report"
-scripts/install.sh qemu-system-x86 debootstrap e2fsprogs || give_up "packages could not be installed"
+scripts/install.sh qemu-system-x86 debootstrap e2fsprogs || cannot "packages could not be installed"
 base="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/reconciler/vm-$(sha256sum tests/vm/rootfs.sh | cut -c1-12)"
 if [ ! -e "$base/vm.img" ]; then
   echo "making a Debian machine in $base (once, some minutes)"
-  mirror=$(scripts/mirror.sh) && tests/vm/rootfs.sh "$base" "$mirror" || give_up "the machine could not be made"
+  mirror=$(scripts/mirror.sh) && tests/vm/rootfs.sh "$base" "$mirror" || cannot "no Debian could be installed from the mirror"
 fi
 
 mkdir "$work/payload"

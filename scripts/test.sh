@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds everything and runs every test on real servers. The last line is "N passed, N failed".
-# Usage: sudo scripts/test.sh [PROJECT...]      PROJECT: Core, Containerd, Sources, Agent, EndToEnd; only when named: VM, a whole machine in qemu
+# Usage: sudo scripts/test.sh [PROJECT...]      PROJECT: Core, Containerd, Sources, Agent, EndToEnd, VM (a whole machine in qemu)
 set -u
 cd "$(dirname "$0")/.."
 [ "$(id -u)" -eq 0 ] || { echo "scripts/test.sh: run as root, containers need it" >&2; exit 1; }
 command -v dotnet >/dev/null || { echo "scripts/test.sh: the .NET 10 SDK is missing (dotnet is not on PATH)" >&2; exit 1; }
-projects=("$@")
-[ ${#projects[@]} -gt 0 ] || projects=(Core Sources Containerd Agent EndToEnd)
+projects=("$@") named=$#
+[ ${#projects[@]} -gt 0 ] || projects=(Core Sources Containerd Agent EndToEnd VM)
 
 root=$(mktemp -d /tmp/rct-XXXXXX) # every fixture lives below it, so one sweep finds all
 export RECONCILER_TEST_ROOT=$root
@@ -108,6 +108,10 @@ machine() { # the package on a whole machine; its last line is "VM: N passed, N 
   step VM
   { timeout -k 30 2700 scripts/test-vm.sh 2>&1 | tee "$log"; } &
   wait $!
+  if [ "$named" -eq 0 ] && grep -q '^VM: not made: ' "$log"; then
+    echo "VM: not run, no Debian to boot can be had here" # a mirror that is away is no fault of ours
+    return
+  fi
   ok=$(sed -n 's/^VM: \([0-9]*\) passed, .*/\1/p' "$log" | tail -n 1)
   bad=$(sed -n 's/^VM: .* \([0-9]*\) failed$/\1/p' "$log" | tail -n 1)
   passed=$((passed + ${ok:-0}))
