@@ -125,7 +125,8 @@ oom_is_reported() { # oom_is_reported WORKLOAD
 
 gone() { [ -z "$(field "$1" .id)" ] && [ "$(processes "$1")" = 0 ]; }
 
-is_scope() { cgroup "$1" | grep -x "/sys/fs/cgroup/reconciler.slice/reconciler-$(field "$1" .id).scope"; }
+# is_scope WORKLOAD: its cgroup is systemd's. crun makes one more in it.
+is_scope() { cgroup "$1" | sed 's:/container$::' | grep -x "/sys/fs/cgroup/reconciler.slice/reconciler-$(field "$1" .id).scope"; }
 
 # settings LINE...: those of the agent beside the packaged ones, at once.
 settings() {
@@ -134,13 +135,11 @@ settings() {
   systemctl restart reconciler.service
 }
 
-# library_tests [VARIABLE=VALUE...]: of the client library, those that the kernel or the OCI runtime have a say in.
+# Not below /run, where nothing may be executed.
 library_tests() {
-  local class filters=() log=/run/library/log
-  for class in Processes.MetricsTests Processes.ResourceTests Processes.ExecTests Containers.DestroyTests Containers.RecoverTests; do
-    filters+=(--filter-class "Reconciler.Containerd.Tests.$class")
-  done
-  env "$@" DOTNET_ROOT=/run/library/dotnet RECONCILER_TEST_ROOT=/tmp/rct /run/library/tests/Reconciler.Containerd.Tests \
-    --no-ansi --progress off "${filters[@]}" >"$log" 2>&1 || { grep -A 8 '^failed' "$log" || cat "$log"; return 1; }
-  ! grep -E '^ *skipped: *[1-9]' "$log"
+  local log=$memory/library/log
+  DOTNET_ROOT=$memory/library/dotnet RECONCILER_TEST_ROOT=/tmp/rct RECONCILER_TEST_RUNTIME=crun RECONCILER_TEST_SYSTEMD_CGROUP=1 \
+    "$memory/library/tests/Reconciler.Containerd.Tests" --no-ansi --progress off \
+    --filter-class Reconciler.Containerd.Tests.Processes.MetricsTests --filter-class Reconciler.Containerd.Tests.Processes.ResourceTests >"$log" 2>&1 ||
+    { grep -A 8 '^failed' "$log" || cat "$log"; return 1; }
 }
