@@ -1,4 +1,5 @@
 using Reconciler.Testing;
+using Reconciler.Testing.Containerd;
 
 namespace Reconciler.EndToEnd.Tests;
 
@@ -31,6 +32,32 @@ public sealed class RestartTests
         }
         var row = (await node.ContainersAsync()).Single(row => (string?)row["container"] == "one");
         Assert.Equal(4, (int)row["restarts"]!);
+    }
+
+    [Fact]
+    public async Task One_that_is_replaced_while_it_is_asked_for_is_asked_as_its_successor()
+    {
+        await using var node = await AgentNode.StartAsync();
+        node.Declare("web.yaml", Manifest.Sleepers("web", "one", "two"));
+        var one = await node.RunningAsync("default-web-one");
+        var two = await node.RunningAsync("default-web-two");
+        await node.ConvergedAsync();
+        using var proxy = new CallProxy(node.Daemon.Address, Path.Combine(node.Folder, "p.sock"));
+        string[] through = ["--containerd-address", proxy.Address];
+        Assert.Equal(1, (await node.RunAsync(["restart", "absent", .. through])).ExitCode);
+        var looking = proxy.Calls; // then it asks
+
+        var replaced = proxy.AtCall(looking, () =>
+        {
+            Signals.Send(one.Pid, Signals.Kill);
+            Eventually.UntilAsync(async () => !(await node.ContainerIdsAsync()).Contains(one.Id), "its successor runs, and it is gone").GetAwaiter().GetResult();
+        });
+        var asked = await node.RunAsync(["restart", "web", .. through]);
+
+        await replaced.WaitAsync(Eventually.DefaultLimit, TestContext.Current.CancellationToken);
+        Assert.Equal((0, ""), (asked.ExitCode, asked.Error));
+        Assert.Equal("container/default/web/one restart asked for\ncontainer/default/web/two restart asked for\n", asked.Output);
+        await node.ReplacedAsync("default-web-two", two);
     }
 
     [Fact]

@@ -2,12 +2,15 @@ using System.CommandLine;
 using Reconciler.Agent.Hosting;
 using Reconciler.Agent.Runtime;
 using Reconciler.Containerd;
+using Reconciler.Core.Model;
 
 namespace Reconciler.Agent.Commands;
 
 /// <summary><c>reconciler restart</c>: leaves a wish at the containers, which the agent fulfils at once, or when it is back.</summary>
 internal static class RestartCommand
 {
+    private const int MostTries = 5;
+
     public static Command Build(CliConsole console)
     {
         var command = new ExampleCommand(
@@ -44,12 +47,39 @@ internal static class RestartCommand
             return found;
         }).DistinctBy(pair => pair.Key).ToList();
         var wish = new Dictionary<string, string> { [Labels.RestartWanted] = Labels.Text(console.Time.GetUtcNow()) };
+        var result = Cli.Done;
         foreach (var (key, actual) in chosen)
         {
-            await node.Client.UpdateLabelsAsync(actual.Containers[0].Id, wish, cancellation);
-            console.Out.WriteLine($"container/{key.Namespace}/{key.Name} restart asked for");
+            if (await AskAsync(node, key, actual.Containers[0].Id, wish, cancellation))
+            {
+                console.Out.WriteLine($"container/{key.Namespace}/{key.Name} restart asked for");
+                continue;
+            }
+            console.Error.WriteLine($"reconciler: container {key.Name} in namespace {key.Namespace} went meanwhile");
+            result = Cli.Failed;
         }
         if (!memory.AgentAlive) console.Error.WriteLine("reconciler: no agent runs here; one that is started restarts them");
-        return Cli.Done;
+        return result;
+    }
+
+    /// <summary>Where a container was replaced meanwhile its successor is asked in its place.</summary>
+    /// <returns>False = it went, and nothing came.</returns>
+    private static async Task<bool> AskAsync(NodeReading node, ResourceKey key, string id, IReadOnlyDictionary<string, string> wish, CancellationToken cancellation)
+    {
+        for (var tries = 0; tries < MostTries; tries++)
+        {
+            try
+            {
+                await node.Client.UpdateLabelsAsync(id, wish, cancellation);
+                return true;
+            }
+            catch (ContainerdException e) when (e.IsNotfound)
+            {
+                var now = (await node.ListAsync(cancellation)).Resources.GetValueOrDefault(key);
+                if (now is not { Containers: [{ Id: var successor }, ..] }) return false;
+                id = successor;
+            }
+        }
+        return false;
     }
 }
