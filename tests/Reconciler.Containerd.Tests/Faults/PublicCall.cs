@@ -75,4 +75,7 @@ internal sealed record Scene(string Id, string Image, string Reference)
 {
     /// <summary>Of an image record or a snapshot.</summary>
     public string Name => "example.test/" + Id + ":1";
+
+    /// <summary>Every image record that its call may make.</summary>
+    public string[] Images => [Name, Reference];
 }
