@@ -109,8 +109,8 @@ internal sealed class FakeRegistry : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
+        await _accepting; // a connection that comes now is followed by one more accept, which a stopped listener refuses
         _listener.Stop();
-        await _accepting;
         await Task.WhenAll(_connections);
         _stop.Dispose();
     }
