@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Microsoft.Extensions.Logging;
@@ -121,15 +120,6 @@ public sealed partial class ContainerdClient
             else making.MayHaveRecord = false; // refused: what there is, is someone else's
             throw;
         }
-    }
-
-    private static Api.Containers.Container.Types.Runtime RuntimeOf(ContainerdClientOptions options)
-    {
-        var runtime = new Api.Containers.Container.Types.Runtime { Name = options.Runtime };
-        if (options is { RuntimeBinary: null, SystemdCgroup: false }) return runtime; // a shim other than runc's has options of its own
-        var runc = new Api.Runc.Options { BinaryName = options.RuntimeBinary ?? "", SystemdCgroup = options.SystemdCgroup };
-        runtime.Options = new Any { TypeUrl = Api.Runc.Options.Descriptor.FullName, Value = runc.ToByteString() };
-        return runtime;
     }
 
     private async Task<IReadOnlyList<Api.Types.Mount>> PrepareAsync(Making making)

@@ -1,5 +1,6 @@
-using Grpc.Core;
+using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using Grpc.Core;
 using Reconciler.Containerd.Api.Containers;
 using Reconciler.Containerd.Api.Snapshots;
 
@@ -176,4 +177,13 @@ public sealed partial class ContainerdClient
 
     private static SnapshotInfo Read(Api.Snapshots.Info info) => new(
         info.Name, info.Parent, (SnapshotKind)info.Kind, Times.Read(info.CreatedAt) ?? default, new Dictionary<string, string>(info.Labels, StringComparer.Ordinal));
+
+    private static Api.Containers.Container.Types.Runtime RuntimeOf(ContainerdClientOptions options)
+    {
+        var runtime = new Api.Containers.Container.Types.Runtime { Name = options.Runtime };
+        if (options is { RuntimeBinary: null, SystemdCgroup: false }) return runtime; // a shim other than runc's has options of its own
+        var runc = new Api.Runc.Options { BinaryName = options.RuntimeBinary ?? "", SystemdCgroup = options.SystemdCgroup };
+        runtime.Options = new Any { TypeUrl = Api.Runc.Options.Descriptor.FullName, Value = runc.ToByteString() };
+        return runtime;
+    }
 }

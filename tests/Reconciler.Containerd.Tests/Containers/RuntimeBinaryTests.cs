@@ -15,7 +15,8 @@ public sealed class RuntimeBinaryTests(SharedDaemon shared) : IDisposable
     [Fact]
     public async Task The_named_binary_makes_starts_and_deletes_the_container()
     {
-        await using var client = await ConnectAsync(options => options with { RuntimeBinary = Recording() });
+        var binary = await RecordingAsync();
+        await using var client = await ConnectAsync(options => options with { RuntimeBinary = binary });
         var id = SharedDaemon.NewId();
 
         await client.CreateContainerAsync(SharedDaemon.Sh(id, "exit 7"), Stop);
@@ -31,7 +32,8 @@ public sealed class RuntimeBinaryTests(SharedDaemon shared) : IDisposable
     [Fact]
     public async Task A_client_with_other_settings_destroys_it_with_the_binary_that_made_it()
     {
-        await using var maker = await ConnectAsync(options => options with { RuntimeBinary = Recording() });
+        var binary = await RecordingAsync();
+        await using var maker = await ConnectAsync(options => options with { RuntimeBinary = binary });
         await using var other = await shared.ConnectAsync();
         var id = SharedDaemon.NewId();
         await maker.CreateContainerAsync(SharedDaemon.Sh(id, "exec sleep 1000"), Stop);
@@ -59,10 +61,10 @@ public sealed class RuntimeBinaryTests(SharedDaemon shared) : IDisposable
     {
         var recorder = new RpcRecorder();
         await using var client = await ContainerdClient.OpenAsync(
-            SharedDaemon.OptionsFor(shared.Daemon) with { RuntimeBinary = Recording(), SystemdCgroup = true }, recorder, Stop);
+            SharedDaemon.OptionsFor(shared.Daemon) with { RuntimeBinary = await RecordingAsync("exit 1"), SystemdCgroup = true }, recorder, Stop);
         var id = SharedDaemon.NewId();
 
-        // Nobody runs systemd here: runc refuses.
+        // It refuses, so that the test is the same with a systemd and without.
         await Assert.ThrowsAsync<ContainerdException>(() => client.CreateContainerAsync(SharedDaemon.Sh(id, "true"), Stop));
 
         var record = Assert.Single(recorder.Requests<CreateContainerRequest>()).Container;
@@ -101,11 +103,12 @@ public sealed class RuntimeBinaryTests(SharedDaemon shared) : IDisposable
     private Task<ContainerdClient> ConnectAsync(Func<ContainerdClientOptions, ContainerdClientOptions> with) =>
         ContainerdClient.ConnectAsync(with(SharedDaemon.OptionsFor(shared.Daemon)), Stop);
 
-    /// <summary>runc, which writes down how it is called.</summary>
-    private string Recording()
+    /// <summary>An OCI runtime that writes down how it is called, and then is runc.</summary>
+    private async Task<string> RecordingAsync(string then = "exec runc \"$@\"")
     {
-        File.WriteAllText(_folder["recording"], $"#!/bin/sh\necho \"$@\" >>{_folder["calls"]}\nexec runc \"$@\"\n");
-        File.SetUnixFileMode(_folder["recording"], UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        await File.WriteAllTextAsync(_folder["text"], $"#!/bin/sh\necho \"$@\" >>{_folder["calls"]}\n{then}\n", Stop);
+        // By another process: while any child of ours inherits the file open for writing it cannot be run.
+        await Shell.OutputAsync("install", "-m", "0700", _folder["text"], _folder["recording"]);
         return _folder["recording"];
     }
 
